@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -162,21 +161,21 @@ func isName(s string) bool {
 
 func checkKind(k Kind) error {
 	if k != Tag && k != SrcImage {
-		return fault("kind", "%q is unknown: use %q or %q", k, Tag, SrcImage)
+		return fault("kind", "%q is unknown: use %q or %q", abbreviate(string(k)), Tag, SrcImage)
 	}
 	return nil
 }
 
 func checkOperation(o Operation) error {
 	if o != Delete && o != Invalidate {
-		return fault("operation", "%q is unknown: use %q or %q", o, Delete, Invalidate)
+		return fault("operation", "%q is unknown: use %q or %q", abbreviate(string(o)), Delete, Invalidate)
 	}
 	return nil
 }
 
 func checkTarget(t Target) error {
 	if t != AllTargets && t != Production && t != Preview {
-		return fault("target", "%q is unknown: use %q or %q, or leave it out for every environment", t, Production, Preview)
+		return fault("target", "%q is unknown: use %q or %q, or leave it out for every environment", abbreviate(string(t)), Production, Preview)
 	}
 	return nil
 }
@@ -186,12 +185,16 @@ func checkDeadline(seconds int, o Operation) error {
 		return nil
 	}
 	if seconds < 0 || seconds > MaxDeadlineSeconds {
-		return fault("deadline_seconds", "%d is out of range: use 0 to %d", seconds, MaxDeadlineSeconds)
+		return outOfRange(seconds)
 	}
 	if o == Invalidate {
 		return fault("deadline_seconds", "an invalidate takes no deadline: leave it out or use operation %q", Delete)
 	}
 	return nil
+}
+
+func outOfRange(seconds int) error {
+	return fault("deadline_seconds", "%d is out of range: use 0 to %d", seconds, MaxDeadlineSeconds)
 }
 
 func checkPriority(p Priority) error {
@@ -200,5 +203,5 @@ func checkPriority(p Priority) error {
 			return nil
 		}
 	}
-	return fault("priority", "%q is unknown: use %s", p, fmt.Sprintf("%q, %q or %q", Urgent, Normal, Bulk))
+	return fault("priority", "%q is unknown: use %q, %q or %q", abbreviate(string(p)), Urgent, Normal, Bulk)
 }
