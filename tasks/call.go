@@ -67,7 +67,17 @@ func (c *Call) Validate() error {
 	}
 	add(c.Lane.Validate())
 	if c.DeadlineSeconds != c.Lane.DeadlineSeconds {
+		if c.Lane.DeadlineSeconds != NoDeadline {
+			add(fault("deadline_seconds", "%d differs from the lane's %d: only a lane without deadline is staggered", c.DeadlineSeconds, c.Lane.DeadlineSeconds))
+		}
 		add(checkDeadline(c.DeadlineSeconds, c.Lane.Operation))
+	}
+	add(checkTime("claimed_at", c.ClaimedAt))
+	if c.Attempt < 0 {
+		add(fault("attempt", "%d is negative", c.Attempt))
+	}
+	if c.Verdict != nil && c.Verdict.Reason == "" {
+		add(fault("verdict.reason", "is missing"))
 	}
 	if len(c.Items) == 0 {
 		add(fault("items", "is empty"))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of a request that are ours, not Vercel's.
@@ -30,7 +31,9 @@ type Purge struct {
 	SrcImages []string
 	// AllowAll lets Tags hold AllTags, which purges the whole project.
 	AllowAll bool
-	// Target limits the purge of tags to one environment; zero means all. Not for SrcImages.
+	// Target limits the purge of Tags to one environment; zero means all. Vercel
+	// knows no environment of SrcImages: those beside Tags are purged in all of
+	// them, and SrcImages alone take no Target.
 	Target Target
 	// DeadlineSeconds, for Delete only: until then entries are revalidated in
 	// the background, afterwards what was not visited is deleted. Nil leaves it
@@ -69,21 +72,30 @@ func (p *Purge) Validate() error {
 	add(checkProject(p.Project))
 	add(checkOperation(p.Operation))
 	add(checkTarget(p.Target))
-	add(checkDeadline(p.deadline(), p.Operation))
+	if p.DeadlineSeconds != nil && *p.DeadlineSeconds == NoDeadline {
+		add(outOfRange(NoDeadline)) // only a lane writes "none" as a number
+	} else {
+		add(checkDeadline(p.deadline(), p.Operation))
+	}
 	if p.Priority != "" {
 		add(checkPriority(p.Priority))
 	}
 	if len(p.Tags)+len(p.SrcImages) == 0 {
 		add(fault("tags", "name at least one tag or source image"))
 	}
-	if p.Target != AllTargets && len(p.SrcImages) > 0 {
-		add(fault("target", "Vercel takes no target for source images: ask for them in a request of their own"))
+	if p.Target != AllTargets && len(p.Tags) == 0 && len(p.SrcImages) > 0 {
+		add(fault("target", "Vercel takes no target for source images: leave it out"))
 	}
 	add(checkWait("settle_ms", p.Settle))
 	add(checkWait("rebound_ms", p.Rebound))
 	if len(p.Source) > MaxSourceBytes {
 		add(fault("source", "is %d bytes long, the limit is %d", len(p.Source), MaxSourceBytes))
 	}
+	if !utf8.ValidString(p.Source) { // JSON would replace it by something longer
+		add(fault("source", "is not valid UTF-8: %q", abbreviate(p.Source)))
+	}
+	add(checkTime("not_before", p.NotBefore))
+	add(checkTime("requested_at", p.RequestedAt))
 	if !p.NotBefore.IsZero() && !p.RequestedAt.IsZero() && p.NotBefore.Sub(p.RequestedAt) > MaxNotBefore {
 		add(fault("not_before", "%s is more than a year away", p.NotBefore.Format(time.RFC3339)))
 	}
@@ -137,10 +149,15 @@ func (p *Purge) deadline() int {
 	if p.DeadlineSeconds == nil {
 		return NoDeadline
 	}
-	if *p.DeadlineSeconds == NoDeadline { // -1 on the wire is out of range, not "none"
-		return -2
-	}
 	return *p.DeadlineSeconds
+}
+
+// checkTime refuses what JSON cannot write: RFC 3339 has four digits for the year.
+func checkTime(field string, t time.Time) error {
+	if year := t.UTC().Year(); year < 0 || year > 9999 {
+		return fault(field, "the year %d is out of range: use 0 to 9999", year)
+	}
+	return nil
 }
 
 func checkWait(field string, d time.Duration) error {
