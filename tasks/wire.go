@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -79,10 +82,10 @@ func DecodePurge(data []byte) (Purge, error) {
 		Track: w.Track, Source: w.Source,
 	}
 	if w.NotBefore != nil {
-		p.NotBefore = *w.NotBefore
+		p.NotBefore = w.NotBefore.UTC()
 	}
 	if w.RequestedAt != nil {
-		p.RequestedAt = *w.RequestedAt
+		p.RequestedAt = w.RequestedAt.UTC()
 	}
 	var faults []error
 	var err error
@@ -119,7 +122,8 @@ func (c *Call) Encode() ([]byte, error) {
 	return encode(w)
 }
 
-// DecodeCall reads a call of this or an older wire version, as strictly as DecodePurge.
+// DecodeCall reads a call of this or an older wire version, as strictly as
+// DecodePurge. A call that names no priority has Normal.
 func DecodeCall(data []byte) (Call, error) {
 	var w wireCall
 	if err := decode(data, &w); err != nil {
@@ -132,11 +136,14 @@ func DecodeCall(data []byte) (Call, error) {
 			DeadlineSeconds: NoDeadline, Priority: w.Priority,
 		},
 		DeadlineSeconds: NoDeadline,
-		ClaimedAt:       w.ClaimedAt, Attempt: w.Attempt, Verdict: w.Verdict,
+		ClaimedAt:       w.ClaimedAt.UTC(), Attempt: w.Attempt, Verdict: w.Verdict,
+	}
+	if c.Lane.Priority == "" {
+		c.Lane.Priority = Normal
 	}
 	if w.DeadlineSeconds != nil {
 		if *w.DeadlineSeconds < 0 {
-			return Call{}, fault("deadline_seconds", "%d is out of range: use 0 to %d", *w.DeadlineSeconds, MaxDeadlineSeconds)
+			return Call{}, outOfRange(*w.DeadlineSeconds)
 		}
 		c.DeadlineSeconds = *w.DeadlineSeconds
 		if !w.Staggered {
@@ -168,27 +175,136 @@ func decode(data []byte, into any) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%w: payload is not valid UTF-8", ErrInvalid)
 	}
-	var version struct{ V *int }
-	if err := json.Unmarshal(data, &version); err != nil {
-		return fmt.Errorf("%w: payload is not a JSON object of edgepurge: %w", ErrInvalid, err)
+	fields, err := members(data)
+	if err != nil {
+		return err
+	}
+	var version *int
+	if raw, ok := fields["v"]; ok {
+		if err := json.Unmarshal(raw, &version); err != nil {
+			return fault("v", "%s is not a version number", abbreviate(string(raw)))
+		}
 	}
 	switch {
-	case version.V == nil:
+	case version == nil:
 		return fault("v", "is missing: this payload was not written by edgepurge")
-	case *version.V > Version:
-		return fmt.Errorf("%w %d: this edgepurge reads versions up to %d, upgrade the worker", ErrVersion, *version.V, Version)
-	case *version.V < 1:
-		return fmt.Errorf("%w %d: versions begin at 1", ErrVersion, *version.V)
+	case *version > Version:
+		return fmt.Errorf("%w %d: this edgepurge reads versions up to %d, upgrade the worker", ErrVersion, *version, Version)
+	case *version < 1:
+		return fmt.Errorf("%w %d: versions begin at 1", ErrVersion, *version)
+	}
+	if err := checkSpelling(fields); err != nil {
+		return err
+	}
+	if i := loneSurrogate(data); i >= 0 {
+		return fmt.Errorf("%w: the escape %s at byte %d is half a character", ErrInvalid, data[i:i+6], i)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	return nil
+}
+
+// members returns the members of the one JSON object that data must be. A name
+// that stands twice is refused: encoding/json would keep the last of two tag
+// lists, and the first would be lost without a trace.
+func members(data []byte) (map[string]json.RawMessage, error) {
+	notObject := func(err error) error {
+		return fmt.Errorf("%w: payload is not a JSON object of edgepurge: %w", ErrInvalid, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	open, err := d.Token()
+	if err != nil {
+		return nil, notObject(err)
+	}
+	if open != json.Delim('{') {
+		return nil, notObject(fmt.Errorf("it begins with %s", abbreviate(fmt.Sprint(open))))
+	}
+	fields := make(map[string]json.RawMessage)
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, notObject(err)
+		}
+		name, _ := key.(string) // the decoder lets nothing else stand here
+		if _, twice := fields[name]; twice {
+			return nil, fault(abbreviate(name), "stands twice in the payload")
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, notObject(err)
+		}
+		fields[name] = value
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, notObject(err)
+	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: data after the JSON object", ErrInvalid)
+		return nil, fmt.Errorf("%w: data after the JSON object", ErrInvalid)
+	}
+	return fields, nil
+}
+
+// checkSpelling refuses names that only encoding/json would take for ours: it
+// ignores their case, so "Tags" beside "tags" would be a duplicate in disguise.
+// Our names are lower-case ASCII, and two such names match only when equal.
+func checkSpelling(fields map[string]json.RawMessage) error {
+	for name, value := range fields {
+		for _, c := range []byte(name) {
+			if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+				return fault(abbreviate(name), "is unknown: the names of fields are lower case")
+			}
+		}
+		if value[0] != '{' {
+			continue
+		}
+		inner, err := members(value)
+		if err != nil {
+			return err
+		}
+		if err := checkSpelling(inner); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// loneSurrogate returns where the first \uD800 to \uDFFF stands that is not
+// half of a pair, or -1. JSON.stringify writes such an escape for a string cut
+// in the middle of a character; encoding/json would replace it and so purge a
+// different tag. The data must be valid JSON.
+func loneSurrogate(data []byte) int {
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		r := escaped(data[i:])
+		switch {
+		case r < 0: // a short escape, such as \n
+			i++
+		case !utf16.IsSurrogate(r):
+			i += 5
+		case utf16.DecodeRune(r, escaped(data[i+6:])) == unicode.ReplacementChar:
+			return i
+		default:
+			i += 11
+		}
+	}
+	return -1
+}
+
+// escaped returns the code of the \uXXXX that data begins with, or -1.
+func escaped(data []byte) rune {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 func optionalTime(t time.Time) *time.Time {
