@@ -1,0 +1,93 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// neverExhausted is the MaxRetry of our tasks: asynq must not archive one
+// because it ran out of retries; the handlers say when a task is dead. At least
+// 1 is needed in any case, since a lost reply to a dequeue counts as a failure.
+const neverExhausted = math.MaxInt32
+
+// How often idle servers look for tasks. Each intake server looks on its own,
+// so that several of them find a lone request sooner than one would.
+const (
+	intakeCheck  = 120 * time.Millisecond
+	callsCheck   = 250 * time.Millisecond
+	delayedCheck = 500 * time.Millisecond
+	idleDelayed  = 5 * time.Second // intake has delayed tasks only while Redis refuses
+)
+
+// isStored reports whether an enqueue error says that the task is there
+// already: go-redis sent it a second time after a lost reply.
+func isStored(err error) bool {
+	return errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask)
+}
+
+// newServers returns the asynq servers of a worker: c.Servers for the intake
+// and one for calls. Every intake server serves both queues, since the urgent
+// one is empty nearly always: asked first it would cost every request a round
+// trip, asked one time in twenty it is looked at often enough under load.
+func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intakes []*asynq.Server, calls *asynq.Server) {
+	base := asynq.Config{
+		RetryDelayFunc: retryDelay,
+		IsFailure:      isFailure,
+		ErrorHandler:   errorLog(log),
+		Logger:         asynqLog{log},
+		LogLevel:       asynq.WarnLevel,
+		// What is still running then is put back into its queue.
+		ShutdownTimeout: c.Timeout + leaseMargin,
+	}
+	for range c.Servers {
+		cfg := base
+		cfg.Queues = map[string]int{tasks.QueueIntake: 19, tasks.QueueUrgent: 1}
+		cfg.Concurrency = max(1, c.Concurrency/c.Servers)
+		cfg.TaskCheckInterval = intakeCheck
+		cfg.DelayedTaskCheckInterval = idleDelayed
+		intakes = append(intakes, asynq.NewServerFromRedisClient(rdb, cfg))
+	}
+	cfg := base
+	cfg.Queues = map[string]int{tasks.QueueCalls: 1}
+	cfg.Concurrency = c.Concurrency
+	cfg.TaskCheckInterval = callsCheck
+	cfg.DelayedTaskCheckInterval = delayedCheck
+	return intakes, asynq.NewServerFromRedisClient(rdb, cfg)
+}
+
+// errorLog is the one place that logs why a task did not end well.
+func errorLog(log zerolog.Logger) asynq.ErrorHandler {
+	return asynq.ErrorHandlerFunc(func(ctx context.Context, t *asynq.Task, err error) {
+		id, _ := asynq.GetTaskID(ctx)
+		var event *zerolog.Event
+		switch {
+		case errors.Is(err, asynq.SkipRetry):
+			event = log.Error().Bool("dead_letter", true)
+		case !isFailure(err):
+			event = log.Info()
+		default:
+			event = log.Warn()
+		}
+		event.Str("task", id).Str("type", t.Type()).Err(err).Msg("task")
+	})
+}
+
+// asynqLog hands asynq's own messages to zerolog.
+type asynqLog struct{ log zerolog.Logger }
+
+func (l asynqLog) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
+func (l asynqLog) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
+func (l asynqLog) Warn(args ...any)  { l.log.Warn().Msg(fmt.Sprint(args...)) }
+func (l asynqLog) Error(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+
+// Fatal is never called for what can happen at run time; a library must not exit.
+func (l asynqLog) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }

@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/internal/vercel"
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// caller makes calls and carries out what the judge says of their answers. A
+// batch that it is given is leased; when it returns, the items of the batch are
+// purged, back in their lane, or in a task that is stored. If it dies in
+// between, the lease ends and the items go back to their lane.
+type caller struct {
+	lanes   *lanes.Lanes
+	tasks   *asynq.Client
+	archive *archive
+	metrics *metrics
+	log     zerolog.Logger
+}
+
+// call makes one API request and judges its answer.
+func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt int) Judgment {
+	start := time.Now()
+	answer, err := a.client.Purge(ctx, vercel.Request{
+		Project: b.Lane.Project, Kind: b.Lane.Kind, Operation: b.Lane.Operation, Items: b.Items,
+		Target: b.Lane.Target, DeadlineSeconds: b.DeadlineSeconds,
+		StringForm: a.Batch.Form == FormString && b.Lane.Kind == tasks.Tag,
+	})
+	end := time.Now()
+	j := judge(answer, err, b.Lane.Kind, len(b.Items), end)
+
+	c.metrics.calls.WithLabelValues(a.Name, string(b.Lane.Kind), string(b.Lane.Operation), j.Verdict.String(), statusLabel(j)).Inc()
+	c.metrics.duration.Observe(end.Sub(start).Seconds())
+	c.metrics.sizes.Observe(float64(len(b.Items)))
+	level := zerolog.InfoLevel
+	if j.Verdict != Done {
+		level = zerolog.WarnLevel
+	} else {
+		c.metrics.latency.Observe(max(0, end.Sub(b.Due).Seconds()))
+	}
+	c.log.WithLevel(level).Str("account", a.Name).Str("batch", b.ID).Str("lane", b.Lane.ID()).Int("items", len(b.Items)).
+		Int("attempt", attempt).Stringer("verdict", j.Verdict).Str("reason", string(j.Reason)).Int("status", answer.Status).
+		Str("message", j.Letter.Message).Str("vercel_id", answer.RequestID).Dur("took_ms", end.Sub(start)).Msg("call")
+	return j
+}
+
+// carryOut does what the verdict on a first call asks for. What must be tried
+// again or looked at is stored before the lease ends.
+func (c *caller) carryOut(ctx context.Context, a *account, b lanes.Batch, j Judgment) error {
+	switch j.Verdict {
+	case Done:
+		return c.done(ctx, a, b, 1, j)
+	case Wait:
+		return c.wait(ctx, a, b, 1, j)
+	case TryAgain:
+		wait := backoff(a.Retry, 1, j.After, random())
+		call := callOf(a, b, 1)
+		if err := c.store(ctx, a, call, asynq.ProcessIn(wait)); err != nil {
+			return err
+		}
+		return c.finish(ctx, a, b, 1, false)
+	case Split:
+		return c.split(ctx, a, b, 1, j)
+	case Dead, HoldAccount, HoldProject:
+		dies, err := c.mayDie(ctx, a, b, 1, j)
+		if err != nil || !dies {
+			return err
+		}
+		call := callOf(a, b, 1)
+		call.Verdict = &j.Letter
+		if err := c.lanes.NoteVerdict(ctx, a.Name, b.ID); err != nil {
+			return err
+		}
+		if err := c.store(ctx, a, call); err != nil {
+			return err
+		}
+		return c.finish(ctx, a, b, 1, false)
+	}
+	return fmt.Errorf("batch %s: unknown verdict %d", b.ID, j.Verdict)
+}
+
+func (c *caller) done(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
+	if err := c.finish(ctx, a, b, attempt, true); err != nil {
+		return err
+	}
+	if j.Exhausted == 0 {
+		return nil
+	}
+	return c.lanes.PauseIfAhead(ctx, a.pace(b.Lane), j.Exhausted)
+}
+
+// wait pauses the account as a 429 asks and hands the items back.
+func (c *caller) wait(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
+	pause := pauseAfter(j.After, a.Budget.Per, random())
+	c.log.Warn().Str("account", a.Name).Dur("pause_ms", pause).Int("limit", j.Limit).Msg("rate limited by Vercel: the account pauses")
+	if err := c.lanes.Pause(ctx, a.Name, pause, j.Limit); err != nil {
+		return err
+	}
+	return c.handBack(ctx, a, b, attempt, RateLimited)
+}
+
+// handBack puts the items back into their lane. The lease goes with it, so the
+// budget learns of the call's end afterwards.
+func (c *caller) handBack(ctx context.Context, a *account, b lanes.Batch, attempt int, why Reason) error {
+	if _, err := c.lanes.Restore(ctx, a.pace(b.Lane), b, false); err != nil {
+		return err
+	}
+	c.metrics.returned.WithLabelValues(string(why)).Inc()
+	return c.finish(ctx, a, b, attempt, false)
+}
+
+func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt int, succeeded bool) error {
+	lifted, err := c.lanes.Finish(ctx, a.Name, b, attempt, succeeded)
+	if lifted {
+		c.log.Info().Str("account", a.Name).Str("project", b.Lane.Project).Msg("the probe succeeded: the hold is lifted")
+	}
+	return err
+}
+
+// store puts a call into asynq. A conflict says that it is stored already.
+func (c *caller) store(ctx context.Context, a *account, call tasks.Call, options ...asynq.Option) error {
+	payload, err := call.Encode()
+	if err != nil {
+		return fmt.Errorf("store batch %s: %w", call.Batch, err)
+	}
+	options = append(options,
+		asynq.Queue(tasks.QueueCalls), asynq.TaskID(call.Batch), asynq.MaxRetry(neverExhausted), asynq.Timeout(a.timeout+2*leaseMargin))
+	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTask(tasks.TypeCall, payload), options...)
+	if err != nil && !isStored(err) {
+		return fmt.Errorf("store batch %s: %w", call.Batch, err)
+	}
+	return nil
+}
+
+func callOf(a *account, b lanes.Batch, attempt int) tasks.Call {
+	return tasks.Call{
+		Batch: b.ID, Account: a.Name, Lane: b.Lane, Items: b.Items,
+		DeadlineSeconds: b.DeadlineSeconds, ClaimedAt: b.ClaimedAt, Attempt: attempt,
+	}
+}

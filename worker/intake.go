@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// intake absorbs the items of requests into their lanes. Duplicates end here.
+type intake struct {
+	lanes    *lanes.Lanes
+	accounts map[string]*account
+	archive  *archive
+	metrics  *metrics
+	log      zerolog.Logger
+}
+
+// ProcessTask handles one purge:request. A task that no retry can mend becomes
+// a dead letter; a task that Redis could not take is tried again.
+func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	p, err := tasks.DecodePurge(t.Payload())
+	if err != nil {
+		return in.bury(ctx, Invalid, err)
+	}
+	a := accountOf(in.accounts, p.Project)
+	if a == nil {
+		return in.bury(ctx, NoAccount, fmt.Errorf(
+			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
+	}
+	label := a.project(p.Project).Project // of the configuration: a bounded set
+	for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
+		items := p.Items(kind)
+		if len(items) == 0 {
+			continue
+		}
+		lane := p.Lane(kind)
+		absorbed, err := in.lanes.Absorb(ctx, a.pace(lane), lanes.Absorption{
+			Request: p.ID, Lane: lane, Items: items,
+			Settle: p.Settle, NotBefore: p.NotBefore, Rebound: p.Rebound,
+		})
+		if err != nil {
+			in.metrics.requests.WithLabelValues(requestRetried).Inc()
+			return err
+		}
+		in.metrics.items.WithLabelValues(label, itemAccepted).Add(float64(absorbed.Added + absorbed.Again))
+		in.metrics.items.WithLabelValues(label, itemDuplicate).Add(float64(absorbed.Duplicate))
+		in.log.Debug().Str("request", p.ID).Str("source", p.Source).Str("account", a.Name).Str("lane", lane.ID()).
+			Int("added", absorbed.Added).Int("again", absorbed.Again).Int("duplicate", absorbed.Duplicate).Msg("absorbed")
+	}
+	in.metrics.requests.WithLabelValues(requestAbsorbed).Inc()
+	return nil
+}
+
+// bury makes the request a dead letter, unless the archive has no room for it:
+// then it is tried again until there is.
+func (in *intake) bury(ctx context.Context, reason Reason, err error) error {
+	full, lookErr := in.archive.full(ctx)
+	if lookErr != nil {
+		return lookErr
+	}
+	if full {
+		in.metrics.requests.WithLabelValues(requestRetried).Inc()
+		return &laterError{after: archiveFullDelay, why: fmt.Sprintf("%s, and the archive is full: %v", reason, err)}
+	}
+	in.metrics.requests.WithLabelValues(requestDead).Inc()
+	in.metrics.letters.WithLabelValues(string(reason)).Inc()
+	return &letterError{reason: reason, cause: err}
+}

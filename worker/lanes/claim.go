@@ -1,0 +1,142 @@
+package lanes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// Ready is a lane that may be served.
+type Ready struct {
+	Lane tasks.Lane
+	// Since is when it became ready, or was last served.
+	Since time.Time
+	// ProjectServed is when any lane of its project was last served; zero: never.
+	ProjectServed time.Time
+}
+
+// View is what Peek saw of an account.
+type View struct {
+	Now   time.Time // by Redis
+	Ready []Ready   // earliest first within each priority, urgent first
+	Next  time.Time // when the next lane becomes ready; zero: none is waiting
+}
+
+// peekMost bounds the ready lanes a priority that one Peek reads.
+const peekMost = 128
+
+// Peek reads which lanes of an account may be served. It changes nothing.
+func (l *Lanes) Peek(ctx context.Context, account string) (View, error) {
+	k := keysOf(account)
+	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk), k.served()}
+	reply, err := peekScript.Run(ctx, l.rdb, names, peekMost).Slice()
+	if err != nil {
+		return View{}, fmt.Errorf("peek at account %s: %w", account, err)
+	}
+	view := View{Now: millis(reply[0]), Next: millis(reply[1])}
+	found, _ := reply[2].([]any)
+	for _, f := range found {
+		row, _ := f.([]any)
+		id, _ := row[0].(string)
+		lane, err := tasks.ParseLane(id)
+		if err != nil {
+			return View{}, fmt.Errorf("peek at account %s: %w", account, err)
+		}
+		view.Ready = append(view.Ready, Ready{Lane: lane, Since: millis(row[1]), ProjectServed: millis(row[2])})
+	}
+	return view, nil
+}
+
+// Refusal says why a claim or an attempt may not be made now.
+type Refusal string
+
+// The refusals. Those of the account hold for all its lanes.
+const (
+	RefusedBudget      Refusal = "budget"       // account: the window is full
+	RefusedPaused      Refusal = "paused"       // account: Vercel answered 429
+	RefusedHeld        Refusal = "held"         // account (a claim) or project (an attempt)
+	RefusedInFlight    Refusal = "in_flight"    // account: enough calls are under way
+	RefusedProjectHeld Refusal = "project_held" // lane
+	RefusedSpread      Refusal = "spread"       // lane
+	RefusedLinger      Refusal = "linger"       // lane
+	RefusedEmpty       Refusal = "empty"        // lane
+	Superseded         Refusal = "superseded"   // an attempt whose items went back to their lane
+)
+
+// OfAccount reports whether the refusal holds for every lane of the account.
+// An urgent lane may still pass where another was refused for the budget.
+func (r Refusal) OfAccount() bool {
+	return r == RefusedBudget || r == RefusedPaused || r == RefusedHeld || r == RefusedInFlight
+}
+
+// Batch is what one call carries, as it lies in Redis under its lease.
+type Batch struct {
+	ID    string
+	Lane  tasks.Lane
+	Items []string
+	// DeadlineSeconds is what the call sends; it differs from the lane's when staggered.
+	DeadlineSeconds int
+	ClaimedAt       time.Time
+	Due             time.Time // of its oldest item
+	Probe           bool      // it looks whether the cause of a hold is gone
+}
+
+// Claim is the answer to Claim: a batch, or why there is none and when to ask again.
+type Claim struct {
+	Batch   *Batch
+	Refused Refusal
+	Wait    time.Duration // from now by Redis; with RefusedEmpty it means nothing
+}
+
+// Claim takes the oldest due items of a lane that fit one call, if budget,
+// holds, spread and linger allow, and leases them under the batch id. A second
+// Claim with the same id answers with the same batch while it is leased.
+func (l *Lanes) Claim(ctx context.Context, pace Pace, lane tasks.Lane, batch string) (Claim, error) {
+	settings, err := pace.encode(lane)
+	if err != nil {
+		return Claim{}, fmt.Errorf("claim from lane %s: %w", lane.ID(), err)
+	}
+	k := keysOf(pace.Account)
+	names := []string{
+		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
+		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(),
+	}
+	reply, err := claimScript.Run(ctx, l.rdb, names, settings, lane.Project, rank(lane.Priority), lane.ID(), batch).Slice()
+	if err != nil {
+		return Claim{}, fmt.Errorf("claim from lane %s: %w", lane.ID(), err)
+	}
+	if reply[0] == "refused" {
+		return Claim{Refused: refusal(reply[1]), Wait: waitOf(reply[2], reply[3])}, nil
+	}
+	text, _ := reply[1].(string)
+	b, err := decodeBatch(batch, text)
+	return Claim{Batch: b}, err
+}
+
+// record is a batch as the scripts write it.
+type record struct {
+	Lane     string   `json:"lane"`
+	Items    []string `json:"items"`
+	Deadline int      `json:"deadline"`
+	Claimed  float64  `json:"claimed"` // cjson may write large numbers as 1.7953056e+12
+	Due      float64  `json:"due"`
+	Probe    bool     `json:"probe"`
+}
+
+func decodeBatch(id, text string) (*Batch, error) {
+	var r record
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return nil, fmt.Errorf("read batch %s: %w", id, err)
+	}
+	lane, err := tasks.ParseLane(r.Lane)
+	if err != nil {
+		return nil, fmt.Errorf("read batch %s: %w", id, err)
+	}
+	return &Batch{
+		ID: id, Lane: lane, Items: r.Items, DeadlineSeconds: r.Deadline,
+		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe,
+	}, nil
+}

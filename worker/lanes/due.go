@@ -1,0 +1,56 @@
+package lanes
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Due lists the accounts whose hint says that there is something to do by now.
+func (l *Lanes) Due(ctx context.Context) ([]string, error) {
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look which accounts are due: %w", err)
+	}
+	due, err := l.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: KeyDue, ByScore: true, Start: "-inf", Stop: strconv.FormatInt(now.UnixMilli(), 10),
+	}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look which accounts are due: %w", err)
+	}
+	return due, nil
+}
+
+// SetDue moves the hint of an account after a look at it: wait from now, or no
+// hint at all if wait is negative.
+func (l *Lanes) SetDue(ctx context.Context, account string, wait time.Duration) error {
+	var err error
+	if wait < 0 {
+		err = l.rdb.ZRem(ctx, KeyDue, account).Err()
+	} else {
+		at := time.Now().Add(wait).UnixMilli()
+		err = l.rdb.ZAdd(ctx, KeyDue, redis.Z{Score: float64(at), Member: account}).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("note when account %s is due: %w", account, err)
+	}
+	return nil
+}
+
+// Accounts lists every account that Redis has a hint for.
+func (l *Lanes) Accounts(ctx context.Context) ([]string, error) {
+	all, err := l.rdb.ZRange(ctx, KeyDue, 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list the accounts in Redis: %w", err)
+	}
+	return all, nil
+}
+
+// Wakes subscribes to the names of accounts that have something to do earlier
+// than thought. A message may be lost while Redis is away: Due is the remedy.
+func (l *Lanes) Wakes(ctx context.Context) *redis.PubSub {
+	return l.rdb.Subscribe(ctx, ChannelWake)
+}

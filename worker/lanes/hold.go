@@ -1,0 +1,120 @@
+package lanes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// ScopeAccount is the scope of a hold that stops a whole account.
+const ScopeAccount = "account"
+
+// ScopeProject is the scope of a hold that stops one project.
+func ScopeProject(project string) string { return "project:" + project }
+
+// How long a held account or project waits for its next probe.
+const (
+	firstProbe   = time.Minute
+	longestProbe = 15 * time.Minute
+)
+
+// Hold is an account or a project that is paused because its calls cannot succeed.
+type Hold struct {
+	Scope  string        `json:"scope"`
+	Reason string        `json:"reason"`
+	Detail string        `json:"detail"`
+	Since  time.Time     `json:"since"`
+	Next   time.Time     `json:"next_probe"`
+	Step   time.Duration `json:"-"`
+}
+
+type wireHold struct {
+	Reason string  `json:"reason"`
+	Detail string  `json:"detail"`
+	Since  float64 `json:"since"`
+	Next   float64 `json:"next"`
+	Step   float64 `json:"step"`
+}
+
+// Hold pauses a scope: what is pending stays pending. It reports whether this
+// made the hold; false means that the scope was held already. A failed probe
+// doubles the time to the next one, from 1 up to 15 minutes.
+func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string, probe bool) (created bool, err error) {
+	reply, err := holdScript.Run(ctx, l.rdb, []string{keysOf(account).hold()},
+		scope, reason, detail, flag(probe), firstProbe.Milliseconds(), longestProbe.Milliseconds()).Slice()
+	if err != nil {
+		return false, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
+	}
+	return reply[0] == "created", nil
+}
+
+// Holds lists the holds of an account.
+func (l *Lanes) Holds(ctx context.Context, account string) ([]Hold, error) {
+	all, err := l.rdb.HGetAll(ctx, keysOf(account).hold()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list the holds of account %s: %w", account, err)
+	}
+	holds := make([]Hold, 0, len(all))
+	for scope, text := range all {
+		var w wireHold
+		if err := json.Unmarshal([]byte(text), &w); err != nil {
+			return nil, fmt.Errorf("read hold %s of account %s: %w", scope, account, err)
+		}
+		holds = append(holds, Hold{
+			Scope: scope, Reason: w.Reason, Detail: w.Detail,
+			Since: time.UnixMilli(int64(w.Since)), Next: time.UnixMilli(int64(w.Next)),
+			Step: time.Duration(w.Step) * time.Millisecond,
+		})
+	}
+	return holds, nil
+}
+
+// Release ends a hold by hand and wakes the workers. It reports whether there was one.
+func (l *Lanes) Release(ctx context.Context, account, scope string) (bool, error) {
+	n, err := l.rdb.HDel(ctx, keysOf(account).hold(), scope).Result()
+	if err != nil {
+		return false, fmt.Errorf("release %s of account %s: %w", scope, account, err)
+	}
+	if n == 0 {
+		return false, nil
+	}
+	return true, l.offerHeld(ctx, account, scope)
+}
+
+// offerHeld lets the lanes that waited for a hold of their project be looked at now.
+func (l *Lanes) offerHeld(ctx context.Context, account, scope string) error {
+	if scope != ScopeAccount {
+		if err := l.offerProject(ctx, keysOf(account), scope); err != nil {
+			return fmt.Errorf("release %s of account %s: %w", scope, account, err)
+		}
+	}
+	return l.wake(ctx, account)
+}
+
+func (l *Lanes) offerProject(ctx context.Context, k keys, scope string) error {
+	ids, err := l.rdb.HKeys(ctx, k.lanes()).Result()
+	if err != nil {
+		return err
+	}
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		lane, err := tasks.ParseLane(id)
+		if err != nil || ScopeProject(lane.Project) != scope {
+			continue
+		}
+		// XX: a lane that was emptied meanwhile does not come back.
+		err = l.rdb.ZAddXX(ctx, k.ready(lane.Priority), redis.Z{Score: float64(now.UnixMilli()), Member: id}).Err()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

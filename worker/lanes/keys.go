@@ -1,0 +1,48 @@
+package lanes
+
+import "github.com/edgepurge/edgepurge/tasks"
+
+// Keys that belong to no account.
+const (
+	// KeyDue is a sorted set: account → when to look at it next (ms). A hint only.
+	KeyDue = "edgepurge:due"
+	// ChannelWake carries the name of an account that has something to do earlier than thought.
+	ChannelWake = "edgepurge:wake"
+)
+
+// keys builds the names of everything that Redis holds for one account. Its
+// braces put all of them into one Redis Cluster slot.
+type keys struct{ prefix string }
+
+func keysOf(account string) keys { return keys{"edgepurge:{" + account + "}:"} }
+
+func (k keys) lanes() string                  { return k.prefix + "lanes" }
+func (k keys) ready(p tasks.Priority) string  { return k.prefix + "ready:" + string(p) }
+func (k keys) pending(l tasks.Lane) string    { return k.prefix + "pending:" + l.ID() }
+func (k keys) again(l tasks.Lane) string      { return k.prefix + "again:" + l.ID() }
+func (k keys) inflight() string               { return k.prefix + "inflight" }
+func (k keys) batches() string                { return k.prefix + "inflight:batch" }
+func (k keys) budget() string                 { return k.prefix + "budget" }
+func (k keys) booked() string                 { return k.prefix + "budget:booked" }
+func (k keys) state() string                  { return k.prefix + "budget:state" }
+func (k keys) spread(project string) string   { return k.prefix + "spread:" + project }
+func (k keys) hold() string                   { return k.prefix + "hold" }
+func (k keys) served() string                 { return k.prefix + "served" }
+func (k keys) superseded() string             { return k.prefix + "superseded" }
+func (k keys) verdicts() string               { return k.prefix + "verdicts" }
+func (k keys) absorbed(request string) string { return k.prefix + "absorbed:" + request }
+
+// family lists ready, pending and again of a lane at each priority, most urgent first.
+func (k keys) family(l tasks.Lane) []string {
+	all := make([]string, 0, 9)
+	for _, p := range tasks.Priorities {
+		all = append(all, k.ready(p))
+	}
+	for _, p := range tasks.Priorities {
+		all = append(all, k.pending(l.With(p)))
+	}
+	for _, p := range tasks.Priorities {
+		all = append(all, k.again(l.With(p)))
+	}
+	return all
+}

@@ -1,0 +1,28 @@
+-- absorb(items of one request): duplicates end here.
+-- KEYS lanes, ready x3, pending x3, again x3, spread, hold, absorbed
+-- ARGV pace, project, priority, lane id x3, settle, not_before, rebound, item...
+local lanes, spread, hold, absorbed = KEYS[1], KEYS[11], KEYS[12], KEYS[13]
+local ready = { KEYS[2], KEYS[3], KEYS[4] }
+local pending = { KEYS[5], KEYS[6], KEYS[7] }
+local again = { KEYS[8], KEYS[9], KEYS[10] }
+local pace, project, p = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local lane_ids = { ARGV[4], ARGV[5], ARGV[6] }
+--#include time
+--#include pending
+
+-- go-redis sends a script again when its reply was lost: answer as the first time.
+local before = redis.call('GET', absorbed)
+if before then return cjson.decode(before) end
+
+local due = math.max(now + tonumber(ARGV[7]), tonumber(ARGV[8]))
+local count = add_all(p, ARGV, 10, due, tonumber(ARGV[9]))
+local at
+for q = 1, p do
+  local ready_at = offer(q)
+  if ready_at then at = math.min(at or ready_at, ready_at) end
+end
+if at then redis.call('PUBLISH', 'edgepurge:wake', pace.account) end
+
+local answer = { count.added, count.again, count.duplicate, ms(at or 0) }
+redis.call('SET', absorbed, cjson.encode(answer), 'PX', 30000)
+return answer

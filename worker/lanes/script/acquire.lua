@@ -1,0 +1,42 @@
+-- acquire(an attempt that asynq makes): fence, budget and lease in one.
+-- KEYS inflight, batches, budget, state, spread, hold, superseded, booked
+-- ARGV pace, project, urgent, batch id, attempt, lane id, deadline, due, half of a split, item...
+local inflight, batches, budget, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local spread, hold, superseded, booked = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local pace, project, urgent = cjson.decode(ARGV[1]), ARGV[2], ARGV[3] == '1'
+local batch, attempt = ARGV[4], tonumber(ARGV[5])
+--#include time
+--#include budget
+
+if tonumber(redis.call('ZSCORE', superseded, batch) or 0) > now then return { 'superseded' } end
+local before = redis.call('HGET', batches, batch)
+if before and cjson.decode(before).attempt == attempt then return { 'acquired', before } end
+
+local function refuse(why, at) return { 'refused', why, ms(at), ms(now) } end
+local holds, is_probe = {}, false
+for _, scope in ipairs({ 'account', 'project:' .. project }) do
+  local held, h = hold_of(scope)
+  if held and held ~= 'probe' then return refuse('held', held) end
+  if held then holds[scope] = h; is_probe = true end
+end
+local wait, why = budget_wait(urgent, false)
+if wait then
+  if why == 'budget' and ARGV[9] == '1' then redis.call('ZADD', booked, ms(wait + 5000), batch) end
+  return refuse(why, wait)
+end
+if not before and redis.call('ZCARD', inflight) >= pace.in_flight then return refuse('in_flight', now + 100) end
+local items = {}
+for i = 10, #ARGV do items[#items + 1] = ARGV[i] end
+if pace.rate > 0 then
+  local debt = not urgent and spread_wait(pace.rate)
+  if debt then return refuse('spread', debt) end
+  charge(cost_of(items), pace.rate)
+end
+redis.call('ZREM', booked, batch)
+for scope, h in pairs(holds) do probe(scope, h) end
+local record = cjson.encode({
+  lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
+  due = tonumber(ARGV[8]), probe = is_probe, attempt = attempt,
+})
+lease_call(batch, attempt, record)
+return { 'acquired', record }

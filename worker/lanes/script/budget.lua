@@ -1,0 +1,111 @@
+-- Budget, holds, in-flight limit and spread: what may refuse a call.
+-- Needs: inflight, batches, budget, state, spread, hold, booked, project, pace.
+
+local function limit_of_budget()
+  local limit = pace.calls
+  local learned = tonumber(redis.call('HGET', state, 'limit') or 0)
+  if learned > 0 and tonumber(redis.call('HGET', state, 'limit_until') or 0) > now
+    and (limit == 0 or learned < limit) then limit = learned end
+  return limit
+end
+
+-- booked_calls counts the halves of splits that were refused for the budget and
+-- come back for it: claims leave them up to half of it. Sent back to their lane,
+-- they would only meet their poisonous twin again.
+local function booked_calls(limit)
+  redis.call('ZREMRANGEBYSCORE', booked, '-inf', ms(now))
+  return math.min(redis.call('ZCARD', booked), math.max(1, math.floor(limit / 2)))
+end
+
+-- budget_wait answers nil when a call may be made now, else when and why not.
+-- An entry's score is when its call had ended for certain, so that calls which
+-- travel for different times are still `per` apart where Vercel counts them.
+local function budget_wait(urgent, leave_booked)
+  local paused = tonumber(redis.call('HGET', state, 'paused_until') or 0)
+  if paused > now then return paused, 'paused' end
+  local limit = limit_of_budget()
+  if limit == 0 then return nil end
+  redis.call('ZREMRANGEBYSCORE', budget, '-inf', ms(now - pace.per - 1))
+  local room = limit
+  if not urgent then room = limit - math.min(pace.reserve, limit - 1) end
+  if leave_booked then room = room - booked_calls(limit) end
+  local used = redis.call('ZCARD', budget)
+  if used < room then return nil end
+  local frees = redis.call('ZRANGE', budget, used - room, used - room, 'WITHSCORES')
+  if not frees[2] then return now + 250, 'budget' end -- all that is free is booked
+  return tonumber(frees[2]) + pace.per + 1, 'budget'
+end
+
+-- hold_of answers the hold of a scope: nil, until when it refuses, or 'probe'.
+local function hold_of(scope)
+  local text = redis.call('HGET', hold, scope)
+  if not text then return nil end
+  local h = cjson.decode(text)
+  if h.next > now then return h.next end
+  return 'probe', h
+end
+
+-- probe takes the one call that may look whether a hold's cause is gone.
+local function probe(scope, h)
+  h.next = now + math.max(h.step, pace.lease)
+  redis.call('HSET', hold, scope, cjson.encode(h))
+end
+
+-- cost of an item: the first weight that matches it, else 1.
+local function cost(item)
+  for i = 1, #pace.weights do
+    local w = pace.weights[i]
+    if w.prefix and string.sub(item, 1, #w.match) == w.match or item == w.match then return w.cost end
+  end
+  return 1
+end
+
+local function cost_of(items)
+  if #pace.weights == 0 then return #items end
+  local sum = 0
+  for i = 1, #items do sum = sum + cost(items[i]) end
+  return sum
+end
+
+-- tokens of the spread as they stand now, filled at `rate` a second.
+local function tokens_now(rate)
+  local had = redis.call('HMGET', spread, 'tokens', 'at')
+  if not had[1] then return pace.burst end
+  return math.min(pace.burst, tonumber(had[1]) + rate * math.max(0, now - tonumber(had[2])) / 1000)
+end
+
+-- raised is the rate that lets the backlog go within max_delay of its oldest item's due time.
+local function raised(rate, backlog_cost, oldest)
+  if pace.max_delay == 0 then return rate end
+  local left = pace.max_delay - (now - oldest)
+  if left <= 0 then return math.huge end
+  return math.max(rate, backlog_cost * 1000 / left)
+end
+
+-- spread_wait answers nil when the bucket is out of debt, else until when it is in debt.
+local function spread_wait(rate)
+  if rate == math.huge then return nil end
+  local tokens = tokens_now(rate)
+  if tokens > 0 then return nil end
+  return now + math.max(1, math.ceil(-tokens * 1000 / rate + 0.001))
+end
+
+-- charge takes the cost of a batch out of the bucket, into debt if need be.
+-- At an unlimited rate (the backlog is overdue) debt does not pile up.
+local function charge(amount, rate)
+  local tokens
+  if rate == math.huge then tokens = math.max(0, tokens_now(pace.rate)) - amount
+  else tokens = tokens_now(rate) - amount end
+  redis.call('HSET', spread, 'tokens', string.format('%.6f', tokens), 'at', ms(now))
+  redis.call('HSET', spread, 'until', ms(spread_wait(rate) or now))
+end
+
+-- lease_call books one call: its lease, its place in the budget. Until `finish`
+-- says when the call ended, the budget assumes the latest moment it could end.
+local function lease_call(batch, attempt, record)
+  redis.call('ZADD', inflight, ms(now + pace.lease), batch)
+  redis.call('HSET', batches, batch, record)
+  if limit_of_budget() > 0 then
+    redis.call('ZADD', budget, ms(now + pace.lease), batch .. '#' .. attempt)
+  end
+end

@@ -1,0 +1,124 @@
+-- claim(a batch of one lane for one call).
+-- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked
+-- ARGV pace, project, priority, lane id, batch id
+local lanes, ready_key, pending_key, again_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local inflight, batches, budget, state = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local spread, hold, served, booked = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local pace, project, p, lane_id, batch = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local ready, pending, again, lane_ids = {}, {}, {}, {}
+ready[p], pending[p], again[p], lane_ids[p] = ready_key, pending_key, again_key, lane_id
+local urgent = p == 1
+--#include time
+--#include pending
+--#include budget
+
+-- go-redis sends a script again when its reply was lost: answer as the first time.
+local before = redis.call('HGET', batches, batch)
+if before then return { 'claimed', before } end
+
+-- later moves the lane to where it may be served and tells the pacer why.
+local function later(reason, at)
+  if at then redis.call('ZADD', ready[p], ms(at), lane_id)
+  else
+    redis.call('ZREM', ready[p], lane_id)
+    redis.call('HDEL', lanes, lane_id)
+  end
+  return { 'refused', reason, ms(at or 0), ms(now) }
+end
+
+-- What concerns the whole account refuses without touching the lane.
+local account_hold, account_h = hold_of('account')
+if account_hold and account_hold ~= 'probe' then return { 'refused', 'held', ms(account_hold), ms(now) } end
+local wait, why = budget_wait(urgent, true)
+if wait then return { 'refused', why, ms(wait), ms(now) } end
+if redis.call('ZCARD', inflight) >= pace.in_flight then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
+
+local project_hold, project_h = hold_of('project:' .. project)
+if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
+local next_at = next_time(p)
+if not next_at then return later('empty') end
+if next_at > now then return later('linger', math.max(next_at, blocked(p))) end
+
+-- The oldest due items that fit, by number (array form) or by length (string form).
+local most = pace.max_items
+local learned = redis.call('HGET', state, 'max:' .. pace.kind)
+if learned and pace.max_bytes == 0 then
+  local n, till = string.match(learned, '^(%d+):(%d+)$')
+  if tonumber(till) > now then most = math.min(most, tonumber(n)) end
+end
+local items, bytes, oldest = {}, -1, nil
+while #items < most do
+  local chunk = math.min(most - #items, 500)
+  local due = redis.call('ZRANGEBYSCORE', pending_key, '-inf', ms(now), 'WITHSCORES', 'LIMIT', #items, chunk)
+  local full = #due == 0
+  for i = 1, #due, 2 do
+    if pace.max_bytes > 0 and bytes + 1 + #due[i] > pace.max_bytes then full = true; break end
+    bytes = bytes + 1 + #due[i]
+    items[#items + 1] = due[i]
+    oldest = oldest or tonumber(due[i + 1])
+  end
+  if full or #due < 2 * chunk then break end
+end
+
+local rate = pace.rate > 0 and pace.rate or math.huge
+local amount = cost_of(items)
+if rate ~= math.huge then
+  local backlog = redis.call('ZCOUNT', pending_key, '-inf', ms(now))
+  rate = raised(rate, backlog * amount / #items, oldest)
+  local debt = not urgent and spread_wait(rate)
+  if debt then
+    redis.call('HSET', spread, 'until', ms(debt))
+    return later('spread', debt)
+  end
+end
+
+-- Nothing refuses any more: from here on it only writes.
+local deadline = pace.deadline
+if pace.stagger_over > 0 and deadline < 0 then
+  -- Hard deletions fall evenly between min and min+over for the batches still to come.
+  local low, high = now + pace.stagger_min, now + pace.stagger_min + pace.stagger_over
+  local last = tonumber(redis.call('HGET', spread, 'stagger') or 0)
+  local at = low
+  if last >= low then
+    local batches_left = math.ceil(redis.call('ZCOUNT', pending_key, '-inf', ms(now)) / #items)
+    at = math.min(high, last + (high - last) / math.max(1, batches_left))
+  end
+  redis.call('HSET', spread, 'stagger', ms(at))
+  deadline = math.ceil((at - now) / 1000)
+end
+for start = 1, #items, 1000 do
+  local stop = math.min(start + 999, #items)
+  redis.call('ZREM', pending_key, unpack(items, start, stop))
+  local notes = redis.call('HMGET', again_key, unpack(items, start, stop))
+  for i = start, stop do
+    local text = notes[i - start + 1]
+    if text then
+      -- This call starts now: it covers what is due by now and nothing later.
+      local dues, rebound = later_dues(text)
+      local keep = {}
+      for d = 1, #dues do if dues[d] > now then keep[#keep + 1] = dues[d] end end
+      if rebound > 0 then keep[#keep + 1] = now + rebound end
+      table.sort(keep)
+      if keep[1] then redis.call('ZADD', pending_key, ms(table.remove(keep, 1)), items[i]) end
+      write_again(again_key, items[i], keep, 0)
+    end
+  end
+end
+if pace.rate > 0 then charge(amount, rate) end
+local is_probe = false
+if account_hold == 'probe' then probe('account', account_h); is_probe = true end
+if project_hold == 'probe' then probe('project:' .. project, project_h); is_probe = true end
+local record = cjson.encode({
+  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe,
+})
+lease_call(batch, 1, record)
+redis.call('HSET', served, project, ms(now))
+
+-- The lane goes to the end of the queue, or leaves it.
+local at = next_time(p)
+if at then redis.call('ZADD', ready[p], ms(math.max(at, now, blocked(p))), lane_id)
+else
+  redis.call('ZREM', ready[p], lane_id)
+  redis.call('HDEL', lanes, lane_id)
+end
+return { 'claimed', record }

@@ -1,0 +1,119 @@
+package lanes
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// LaneStatus is what waits in one lane.
+type LaneStatus struct {
+	Lane    tasks.Lane
+	Pending int64
+	Again   int64     // items with a later purge noted
+	Oldest  time.Time // due time of the oldest item; it may lie ahead
+	ReadyAt time.Time // when the lane may be served next
+}
+
+// Status is a picture of an account; its parts are read one after the other.
+type Status struct {
+	Now      time.Time // by Redis
+	Lanes    []LaneStatus
+	InFlight []Batch
+	// Used is how many calls of the running window are spent, the ones under way included.
+	Used        int64
+	PausedUntil time.Time // zero: not paused
+	Learned     int       // limit that answers taught; 0: none
+	Holds       []Hold
+}
+
+// Status reads what the account has waiting and what keeps it back.
+func (l *Lanes) Status(ctx context.Context, account string, per time.Duration) (Status, error) {
+	var s Status
+	var err error
+	if s.Now, err = l.rdb.Time(ctx).Result(); err != nil {
+		return s, fmt.Errorf("status of account %s: %w", account, err)
+	}
+	if s.Holds, err = l.Holds(ctx, account); err != nil {
+		return s, err
+	}
+	if err := l.readLanes(ctx, keysOf(account), &s); err != nil {
+		return s, fmt.Errorf("status of account %s: %w", account, err)
+	}
+	if err := l.readBudget(ctx, keysOf(account), per, &s); err != nil {
+		return s, fmt.Errorf("status of account %s: %w", account, err)
+	}
+	return s, nil
+}
+
+func (l *Lanes) readLanes(ctx context.Context, k keys, s *Status) error {
+	ids, err := l.rdb.HKeys(ctx, k.lanes()).Result()
+	if err != nil {
+		return err
+	}
+	sort.Strings(ids)
+	for _, id := range ids {
+		lane, err := tasks.ParseLane(id)
+		if err != nil {
+			return err
+		}
+		var pending, again *redis.IntCmd
+		var head *redis.ZSliceCmd
+		var ready *redis.FloatCmd
+		// ZSCORE of a lane that is not ready answers nil, which Pipelined reports.
+		_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			pending = p.ZCard(ctx, k.pending(lane))
+			again = p.HLen(ctx, k.again(lane))
+			head = p.ZRangeWithScores(ctx, k.pending(lane), 0, 0)
+			ready = p.ZScore(ctx, k.ready(lane.Priority), id)
+			return nil
+		})
+		if err := wrapNil(err, "lane "+id); err != nil {
+			return err
+		}
+		if pending.Val() == 0 {
+			continue
+		}
+		row := LaneStatus{Lane: lane, Pending: pending.Val(), Again: again.Val(), ReadyAt: time.UnixMilli(int64(ready.Val()))}
+		if z := head.Val(); len(z) > 0 {
+			row.Oldest = time.UnixMilli(int64(z[0].Score))
+		}
+		s.Lanes = append(s.Lanes, row)
+	}
+	return nil
+}
+
+func (l *Lanes) readBudget(ctx context.Context, k keys, per time.Duration, s *Status) error {
+	texts, err := l.rdb.HGetAll(ctx, k.batches()).Result()
+	if err != nil {
+		return err
+	}
+	for id, text := range texts {
+		b, err := decodeBatch(id, text)
+		if err != nil {
+			return err
+		}
+		s.InFlight = append(s.InFlight, *b)
+	}
+	from := strconv.FormatInt(s.Now.Add(-per).UnixMilli(), 10)
+	if s.Used, err = l.rdb.ZCount(ctx, k.budget(), from, "+inf").Result(); err != nil {
+		return err
+	}
+	state, err := l.rdb.HGetAll(ctx, k.state()).Result()
+	if err != nil {
+		return err
+	}
+	if t := millis(state["paused_until"]); t.After(s.Now) {
+		s.PausedUntil = t
+	}
+	if millis(state["limit_until"]).After(s.Now) {
+		s.Learned = integer(state["limit"])
+	}
+	return nil
+}

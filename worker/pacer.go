@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// pacer claims the batches of one account as budget, spread and linger allow,
+// and sleeps in between until the next due time or a wake-up. Every worker has
+// one for each account; the scripts keep them from claiming anything twice.
+type pacer struct {
+	account *account
+	lanes   *lanes.Lanes
+	caller  *caller
+	slots   chan struct{} // bounds the calls of this process
+	wakeups chan struct{} // of capacity 1
+	calls   sync.WaitGroup
+	log     zerolog.Logger
+}
+
+const (
+	longestSleep   = time.Minute // a full look at the account, whatever the hints say
+	firstRedisWait = 100 * time.Millisecond
+	longestWait    = 5 * time.Second
+)
+
+func newPacer(a *account, l *lanes.Lanes, c *caller, slots chan struct{}, log zerolog.Logger) *pacer {
+	return &pacer{
+		account: a, lanes: l, caller: c, slots: slots,
+		wakeups: make(chan struct{}, 1), log: log.With().Str("account", a.Name).Logger(),
+	}
+}
+
+// wake makes the pacer look at once. It never blocks.
+func (p *pacer) wake() {
+	select {
+	case p.wakeups <- struct{}{}:
+	default:
+	}
+}
+
+// run claims until ctx ends, then waits for the calls in hand.
+func (p *pacer) run(ctx context.Context) {
+	defer p.calls.Wait()
+	failing := firstRedisWait
+	for ctx.Err() == nil {
+		wait, err := p.serve(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.log.Error().Err(err).Dur("retry_in_ms", failing).Msg("claim")
+			if !sleep(ctx, failing) {
+				return
+			}
+			failing = min(2*failing, longestWait)
+			continue
+		}
+		failing = firstRedisWait
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-p.wakeups:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// serve claims and starts calls until nothing may go any more, and returns for
+// how long that is so.
+func (p *pacer) serve(ctx context.Context) (time.Duration, error) {
+	for {
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		batch, wait, err := p.claim(ctx)
+		if batch == nil {
+			<-p.slots
+			if err != nil {
+				return 0, err
+			}
+			return wait, p.hint(ctx, wait)
+		}
+		p.calls.Go(func() {
+			p.call(context.WithoutCancel(ctx), *batch)
+			<-p.slots
+			p.wake() // a call that ends may let another begin
+		})
+	}
+}
+
+// hint tells the other workers when this account is due, should this one die.
+func (p *pacer) hint(ctx context.Context, wait time.Duration) error {
+	if wait >= longestSleep {
+		wait = -1
+	}
+	return p.lanes.SetDue(ctx, p.account.Name, wait)
+}
+
+// claim takes one batch, or says for how long there is none.
+func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) {
+	view, err := p.lanes.Peek(ctx, p.account.Name)
+	if err != nil {
+		return nil, 0, err
+	}
+	wait := longestSleep
+	if !view.Next.IsZero() {
+		wait = min(wait, view.Next.Sub(view.Now))
+	}
+	for _, lane := range order(view) {
+		got, err := p.lanes.Claim(ctx, p.account.pace(lane), lane, ulid.Make().String())
+		if err != nil || got.Batch != nil {
+			return got.Batch, 0, err
+		}
+		if got.Refused != lanes.RefusedEmpty {
+			wait = min(wait, max(got.Wait, time.Millisecond))
+		}
+		if got.Refused.OfAccount() {
+			break // what comes after is no more urgent
+		}
+	}
+	return nil, wait, nil
+}
+
+// call makes the first call with a batch and writes down what came of it. If
+// Redis cannot take it within the lease, the lease ends and the call is repeated.
+func (p *pacer) call(ctx context.Context, b lanes.Batch) {
+	j := p.caller.call(ctx, p.account, b, 1)
+	if j.Verdict == TryAgain && p.account.Retry.MaxAttempts <= 1 {
+		j.Verdict = Dead
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaseMargin)
+	defer cancel()
+	for {
+		err := p.caller.carryOut(ctx, p.account, b, j)
+		if err == nil {
+			return
+		}
+		p.log.Error().Err(err).Str("batch", b.ID).Stringer("verdict", j.Verdict).Msg("write down the answer to a call")
+		if !sleep(ctx, firstRedisWait) {
+			p.log.Error().Str("batch", b.ID).Msg("the answer could not be written down: the call will be repeated")
+			return
+		}
+	}
+}
+
+// bulkPatience is how long a bulk lane waits behind normal ones before it
+// competes with them: bulk comes last and is not starved.
+const bulkPatience = time.Minute
+
+// order says in which order the ready lanes of an account are served: urgent
+// before the others, then the project that was served longest ago, so that one
+// project's backlog does not starve another's, and within a project the lane
+// that waits longest. It is a pure function.
+func order(view lanes.View) []tasks.Lane {
+	class := func(r lanes.Ready) int {
+		switch {
+		case r.Lane.Priority == tasks.Urgent:
+			return 0
+		case r.Lane.Priority == tasks.Bulk && view.Now.Sub(r.Since) < bulkPatience:
+			return 2
+		}
+		return 1
+	}
+	ready := slices.Clone(view.Ready)
+	slices.SortStableFunc(ready, func(a, b lanes.Ready) int {
+		return cmp.Or(
+			cmp.Compare(class(a), class(b)),
+			a.ProjectServed.Compare(b.ProjectServed),
+			a.Since.Compare(b.Since),
+		)
+	})
+	lanes := make([]tasks.Lane, len(ready))
+	for i, r := range ready {
+		lanes[i] = r.Lane
+	}
+	return lanes
+}

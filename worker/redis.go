@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+)
+
+// errorPause is a go-redis hook that pauses before it hands on an error reply
+// of Redis (no permission, out of memory, read only, loading). asynq asks again
+// at once after such an error: without the pause it would spin. The pause
+// doubles from 10 ms to 2 s while nothing succeeds.
+type errorPause struct{ failures atomic.Int64 }
+
+const (
+	firstErrorPause   = 10 * time.Millisecond
+	longestErrorPause = 2 * time.Second
+)
+
+// DialHook leaves dialling as it is: go-redis backs off by itself.
+func (p *errorPause) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook pauses after a command that Redis refused.
+func (p *errorPause) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		p.after(ctx, err)
+		return err
+	}
+}
+
+// ProcessPipelineHook pauses after a pipeline that Redis refused.
+func (p *errorPause) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		p.after(ctx, err)
+		return err
+	}
+}
+
+func (p *errorPause) after(ctx context.Context, err error) {
+	if !isRefusal(err) {
+		if err == nil || errors.Is(err, redis.Nil) {
+			p.failures.Store(0)
+		}
+		return
+	}
+	n := min(p.failures.Add(1), 16)
+	pause := min(firstErrorPause<<(n-1), longestErrorPause)
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
+	}
+}
+
+// isRefusal reports whether Redis answered with an error that is not part of
+// how scripts are loaded.
+func isRefusal(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return false
+	}
+	var reply redis.Error
+	return errors.As(err, &reply) && !strings.HasPrefix(reply.Error(), "NOSCRIPT")
+}
+
+// awaitRedis waits until Redis answers, with a message at each try that fails.
+// It returns early with the context's error.
+func awaitRedis(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logger) error {
+	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		err := rdb.Ping(ctx).Err()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		log.Error().Err(plainNetError(err)).Dur("retry_in_ms", wait).Msg("Redis does not answer: waiting for it (is redis.url right?)")
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// plainNetError drops the wrapping that says nothing to an operator.
+func plainNetError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	return err
+}
+
+// sleep reports whether it slept to the end; false means that ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

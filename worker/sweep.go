@@ -1,0 +1,115 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// sweep repairs what dead workers and lost messages leave behind. Every worker
+// sweeps; the scripts keep them from doing anything twice.
+type sweep struct {
+	lanes   *lanes.Lanes
+	archive *archive
+	pacers  map[string]*pacer
+	metrics *metrics
+	log     zerolog.Logger
+}
+
+const (
+	leaseCheck  = 2 * time.Second
+	dueCheck    = 2 * time.Second
+	letterCheck = time.Hour
+)
+
+// wakeups passes on what other workers and intakes publish. After every
+// (re)connection it wakes everyone, since messages may have been lost.
+func (s *sweep) wakeups(ctx context.Context) {
+	sub := s.lanes.Wakes(ctx)
+	defer func() { _ = sub.Close() }() // nothing is lost with it
+	messages := sub.ChannelWithSubscriptions()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-messages:
+			if !ok {
+				return
+			}
+			switch m := m.(type) {
+			case *redis.Subscription:
+				for _, p := range s.pacers {
+					p.wake()
+				}
+			case *redis.Message:
+				s.wake(m.Payload)
+			}
+		}
+	}
+}
+
+func (s *sweep) wake(account string) {
+	if p := s.pacers[account]; p != nil {
+		p.wake()
+	}
+}
+
+// due wakes the accounts whose hint has come, in case a wake-up was lost.
+func (s *sweep) due(ctx context.Context) error {
+	accounts, err := s.lanes.Due(ctx)
+	for _, a := range accounts {
+		s.wake(a)
+	}
+	return err
+}
+
+// leases puts the items of batches whose lease ended back into their lanes.
+func (s *sweep) leases(ctx context.Context) error {
+	for name, p := range s.pacers {
+		expired, err := s.lanes.Expired(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, b := range expired {
+			restored, err := s.lanes.Restore(ctx, p.account.pace(b.Lane), b, true)
+			if err != nil {
+				return err
+			}
+			if restored {
+				s.metrics.returned.WithLabelValues("lease_ended").Inc()
+				s.log.Warn().Str("account", name).Str("batch", b.ID).Int("items", len(b.Items)).
+					Msg("a worker died during a call: its items are back in their lane")
+			}
+		}
+	}
+	return nil
+}
+
+func (s *sweep) letters(context.Context) error {
+	_, err := s.archive.tellOld(time.Now())
+	return err
+}
+
+// every runs a duty at an interval until ctx ends. While Redis is away the
+// pacers say so; one line a duty is enough.
+func (s *sweep) every(ctx context.Context, interval time.Duration, what string, duty func(context.Context) error) {
+	failing := false
+	for {
+		err := duty(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failing {
+			s.log.Error().Err(err).Msg(what)
+		}
+		failing = err != nil
+		// Jitter keeps a fleet that started together from sweeping together.
+		if !sleep(ctx, interval/2+time.Duration(random()*float64(interval))) {
+			return
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// Worker is the pipeline of one process.
+type Worker struct {
+	config   Config
+	rdb      redis.UniversalClient
+	log      zerolog.Logger
+	accounts map[string]*account
+	intake   *intake
+	attempts *attempts
+	pacers   map[string]*pacer
+	sweep    *sweep
+}
+
+// Options are what a Worker takes besides its Config.
+type Options struct {
+	// Redis must not be closed while the worker runs. Its pool should hold
+	// Concurrency + 10 connections. The worker adds a hook to it.
+	Redis redis.UniversalClient
+	// Log receives what happens; the zero value discards it.
+	Log zerolog.Logger
+	// Registerer receives the metrics; nil: they are not published.
+	Registerer prometheus.Registerer
+}
+
+// New builds a worker. It returns the faults of the configuration and does not
+// connect to anything.
+func New(c Config, o Options) (*Worker, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	accounts, err := newAccounts(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Redis.AddHook(&errorPause{})
+	l := lanes.New(o.Redis)
+	m := newMetrics(c, o.Registerer)
+	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: maxLetters, log: o.Log}
+	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), archive: letters, metrics: m, log: o.Log}
+
+	slots := make(chan struct{}, c.Concurrency)
+	pacers := map[string]*pacer{}
+	for name, a := range accounts {
+		pacers[name] = newPacer(a, l, &call, slots, o.Log)
+	}
+	return &Worker{
+		config: c, rdb: o.Redis, log: o.Log, accounts: accounts,
+		intake:   &intake{lanes: l, accounts: accounts, archive: letters, metrics: m, log: o.Log},
+		attempts: &attempts{caller: call, accounts: accounts},
+		pacers:   pacers,
+		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, metrics: m, log: o.Log},
+	}, nil
+}
+
+// Run works until ctx ends. Then nothing more is taken in or claimed, the calls
+// in hand end and are written down, and everything else stays in Redis. While
+// Redis is away it waits and says so. The error is nil after a graceful stop.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := awaitRedis(ctx, w.rdb, w.log); err != nil {
+		return nilIfCancelled(err)
+	}
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+
+	// Intake: requests become pending items. Calls: retries, splits, dead letters.
+	intakes, calls := newServers(w.config, w.rdb, w.log)
+	servers := append(intakes, calls)
+	for _, s := range intakes {
+		if err := s.Start(handler(tasks.TypeRequest, w.intake)); err != nil {
+			return fmt.Errorf("start the intake: %w", err)
+		}
+		defer s.Shutdown()
+	}
+	if err := calls.Start(handler(tasks.TypeCall, w.attempts)); err != nil {
+		return fmt.Errorf("start the calls: %w", err)
+	}
+	defer calls.Shutdown()
+
+	// Pacers: pending items become calls.
+	for _, p := range w.pacers {
+		wait.Go(func() { p.run(ctx) })
+	}
+	// What dead workers and lost messages leave behind.
+	wait.Go(func() { w.sweep.wakeups(ctx) })
+	wait.Go(func() { w.sweep.every(ctx, dueCheck, "look which accounts are due", w.sweep.due) })
+	wait.Go(func() { w.sweep.every(ctx, leaseCheck, "look for dead workers", w.sweep.leases) })
+	wait.Go(func() { w.sweep.every(ctx, letterCheck, "look for old dead letters", w.sweep.letters) })
+
+	w.log.Info().Int("accounts", len(w.accounts)).Int("servers", w.config.Servers).Int("concurrency", w.config.Concurrency).Msg("working")
+	<-ctx.Done()
+	w.log.Info().Msg("stopping: the calls in hand end, everything else stays in Redis")
+	for _, s := range servers {
+		s.Stop()
+	}
+	return nil
+}
+
+// handler handles one type of task; any other is archived with its name.
+func handler(typename string, h asynq.Handler) asynq.Handler {
+	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		if t.Type() != typename {
+			return &letterError{reason: Invalid, cause: fmt.Errorf("task type %q is not edgepurge's: delete it with `edgepurge dead delete`", t.Type())}
+		}
+		return h.ProcessTask(ctx, t)
+	})
+}
+
+func nilIfCancelled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
