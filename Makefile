@@ -1,0 +1,55 @@
+# `make help` lists what there is; the text is the comment after each target.
+GO       ?= go
+FUZZTIME ?= 30s
+COUNT    ?= 10
+BENCH    ?= .
+
+TOOL := $(GO) tool -modfile=.ci/tools.mod
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/edgepurge, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/edgepurge ./cmd/edgepurge
+
+.PHONY: test
+test: ## run the tests; those that need redis-server are skipped without one
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run the tests as CI does: race detector, shuffled, redis-server required
+	EDGEPURGE_TEST_REDIS=require $(GO) test -race -shuffle=on ./...
+
+.PHONY: lint
+lint: ## run golangci-lint; the first run builds it, in about three minutes
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target, each for FUZZTIME (30s)
+	.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## run the benchmarks of BENCH (.) COUNT (10) times on a private redis-server and sum them up
+	EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '$(BENCH)' -count=$(COUNT) ./internal/bench >bench.out || { cat bench.out; exit 1; }
+	$(TOOL) benchstat bench.out
+
+.PHONY: demo
+demo: ## play a CMS burst through the real path, without Redis, token or network
+	$(GO) run ./cmd/edgepurge demo
+
+.PHONY: dev
+dev: ## leave gateway, worker, emulated Vercel and embedded Redis running
+	$(GO) run ./cmd/edgepurge dev
+
+.PHONY: clean
+clean: ## remove what was built and measured
+	rm -rf bin edgepurge bench.out
+	find . -name '*.test' -o -name '*.prof' | xargs rm -f
+
+.PHONY: ci
+ci: ## run everything that must hold before a change lands
+	.ci/run
