@@ -99,7 +99,9 @@ func faults(pkg string, imports []string, test bool) []string {
 			allowed = test || matches("cmd/...", pkg) || pkg == "internal/bench"
 		}
 		for _, pair := range apart {
-			allowed = allowed && !(matches(pair[0], pkg) && matches(pair[1], own))
+			if matches(pair[0], pkg) && matches(pair[1], own) {
+				allowed = false
+			}
 		}
 		if own == pkg && test { // package x_test
 			allowed = true
