@@ -1,9 +1,8 @@
 package worker
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -28,13 +27,25 @@ type archive struct {
 	log       zerolog.Logger
 }
 
+// queues lists those of our queues that exist by now.
+func (a *archive) queues() ([]string, error) {
+	all, err := a.inspector.Queues()
+	if err != nil {
+		return nil, fmt.Errorf("list the queues: %w", err)
+	}
+	return slices.DeleteFunc(all, func(q string) bool {
+		return q != tasks.QueueCalls && q != tasks.QueueIntake && q != tasks.QueueUrgent
+	}), nil
+}
+
 // full reports whether any queue's archive has no room for another letter.
-func (a *archive) full(_ context.Context) (bool, error) {
-	for _, queue := range []string{tasks.QueueCalls, tasks.QueueIntake, tasks.QueueUrgent} {
+func (a *archive) full() (bool, error) {
+	queues, err := a.queues()
+	if err != nil {
+		return false, err
+	}
+	for _, queue := range queues {
 		info, err := a.inspector.GetQueueInfo(queue)
-		if errors.Is(err, asynq.ErrQueueNotFound) {
-			continue
-		}
 		if err != nil {
 			return false, fmt.Errorf("look how full the archive of %s is: %w", queue, err)
 		}
@@ -49,12 +60,13 @@ func (a *archive) full(_ context.Context) (bool, error) {
 // content, so that it is never gone without a trace. It returns how many.
 func (a *archive) tellOld(now time.Time) (int, error) {
 	old := 0
-	for _, queue := range []string{tasks.QueueCalls, tasks.QueueIntake, tasks.QueueUrgent} {
+	queues, err := a.queues()
+	if err != nil {
+		return 0, err
+	}
+	for _, queue := range queues {
 		for page := 1; ; page++ {
 			letters, err := a.inspector.ListArchivedTasks(queue, asynq.PageSize(100), asynq.Page(page))
-			if errors.Is(err, asynq.ErrQueueNotFound) {
-				break
-			}
 			if err != nil {
 				return old, fmt.Errorf("list the archive of %s: %w", queue, err)
 			}

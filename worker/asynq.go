@@ -68,16 +68,15 @@ func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intake
 func errorLog(log zerolog.Logger) asynq.ErrorHandler {
 	return asynq.ErrorHandlerFunc(func(ctx context.Context, t *asynq.Task, err error) {
 		id, _ := asynq.GetTaskID(ctx)
-		var event *zerolog.Event
+		level := zerolog.WarnLevel
 		switch {
 		case errors.Is(err, asynq.SkipRetry):
-			event = log.Error().Bool("dead_letter", true)
+			level = zerolog.ErrorLevel
 		case !isFailure(err):
-			event = log.Info()
-		default:
-			event = log.Warn()
+			level = zerolog.InfoLevel
 		}
-		event.Str("task", id).Str("type", t.Type()).Err(err).Msg("task")
+		log.WithLevel(level).Str("task", id).Str("type", t.Type()).
+			Bool("dead_letter", level == zerolog.ErrorLevel).Err(err).Msg("task")
 	})
 }
 

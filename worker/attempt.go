@@ -23,10 +23,10 @@ type attempts struct {
 // What Redis refuses in between costs no attempt.
 func (t *attempts) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	err := t.process(ctx, task)
-	var letter *letterError
-	var retry *retryError
-	var later *laterError
-	if err == nil || errors.As(err, &letter) || errors.As(err, &retry) || errors.As(err, &later) {
+	_, dead := errors.AsType[*letterError](err)
+	_, retried := errors.AsType[*retryError](err)
+	_, later := errors.AsType[*laterError](err)
+	if err == nil || dead || retried || later {
 		return err
 	}
 	return &laterError{after: time.Second + time.Duration(random()*float64(4*time.Second)), why: err.Error()}
@@ -35,11 +35,11 @@ func (t *attempts) ProcessTask(ctx context.Context, task *asynq.Task) error {
 func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	call, err := tasks.DecodeCall(task.Payload())
 	if err != nil {
-		return t.bury(ctx, Invalid, err)
+		return t.bury(Invalid, err)
 	}
 	a := t.accounts[call.Account]
 	if a == nil {
-		return t.bury(ctx, NoAccount, fmt.Errorf("account %q is not in the configuration: add it, then run `edgepurge dead replay`", call.Account))
+		return t.bury(NoAccount, fmt.Errorf("account %q is not in the configuration: add it, then run `edgepurge dead replay`", call.Account))
 	}
 	if call.Verdict != nil {
 		noted, err := t.lanes.TakeVerdict(ctx, call.Account, call.Batch)
@@ -121,8 +121,8 @@ func (t *attempts) waitApart(ctx context.Context, a *account, b lanes.Batch, att
 
 // bury makes a call that this worker cannot even read a dead letter, if the
 // archive has room.
-func (t *attempts) bury(ctx context.Context, reason Reason, cause error) error {
-	full, err := t.archive.full(ctx)
+func (t *attempts) bury(reason Reason, cause error) error {
+	full, err := t.archive.full()
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type letterError struct {
 func (e *letterError) Error() string { return fmt.Sprintf("%s: %v", e.reason, e.cause) }
 
 // Is makes the error an asynq.SkipRetry without its words.
-func (e *letterError) Is(target error) bool { return target == asynq.SkipRetry } //nolint:errorlint // this is Is
+func (e *letterError) Is(target error) bool { return target == asynq.SkipRetry }
 
 func (e *letterError) Unwrap() error { return e.cause }
 

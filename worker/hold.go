@@ -23,7 +23,7 @@ func scopeOf(v Verdict, project string) string {
 // dead letter, not one a call) or when asynq's archive has no room: then its
 // items have gone back to their lane, to wait for the end of the hold.
 func (c *caller) mayDie(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) (bool, error) {
-	full, err := c.archive.full(ctx)
+	full, err := c.archive.full()
 	if err != nil {
 		return false, err
 	}

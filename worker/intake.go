@@ -25,11 +25,11 @@ type intake struct {
 func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	p, err := tasks.DecodePurge(t.Payload())
 	if err != nil {
-		return in.bury(ctx, Invalid, err)
+		return in.bury(Invalid, err)
 	}
 	a := accountOf(in.accounts, p.Project)
 	if a == nil {
-		return in.bury(ctx, NoAccount, fmt.Errorf(
+		return in.bury(NoAccount, fmt.Errorf(
 			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
 	}
 	label := a.project(p.Project).Project // of the configuration: a bounded set
@@ -58,8 +58,8 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 
 // bury makes the request a dead letter, unless the archive has no room for it:
 // then it is tried again until there is.
-func (in *intake) bury(ctx context.Context, reason Reason, err error) error {
-	full, lookErr := in.archive.full(ctx)
+func (in *intake) bury(reason Reason, err error) error {
+	full, lookErr := in.archive.full()
 	if lookErr != nil {
 		return lookErr
 	}

@@ -65,8 +65,8 @@ func isRefusal(err error) bool {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return false
 	}
-	var reply redis.Error
-	return errors.As(err, &reply) && !strings.HasPrefix(reply.Error(), "NOSCRIPT")
+	reply, ok := errors.AsType[redis.Error](err)
+	return ok && !strings.HasPrefix(reply.Error(), "NOSCRIPT")
 }
 
 // awaitRedis waits until Redis answers, with a message at each try that fails.
@@ -89,8 +89,7 @@ func awaitRedis(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logg
 
 // plainNetError drops the wrapping that says nothing to an operator.
 func plainNetError(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op
 	}
 	return err
