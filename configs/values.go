@@ -1,0 +1,150 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+var (
+	decimal = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$`)
+	days    = regexp.MustCompile(`^(\d{1,5})d$`)
+)
+
+// text reads a string.
+func (r *reader) text(into *string) value {
+	return func(path string, n ast.Node) {
+		switch v := n.(type) {
+		case *ast.StringNode:
+			*into = v.Value
+		case *ast.LiteralNode:
+			*into = v.Value.Value
+		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+			*into = n.GetToken().Value // so that a name still matches where others refer to it
+			r.fault(path, "is %s, but a text belongs here: write it in quotes", kind(n))
+		default:
+			r.wrong(path, n, "a text", "write it in quotes")
+		}
+	}
+}
+
+// address reads host:port; a port alone is refused by what checks the address.
+func (r *reader) address(into *string) value {
+	return func(path string, n ast.Node) {
+		if n.Type() == ast.IntegerType {
+			*into = n.GetToken().Value
+			return
+		}
+		r.text(into)(path, n)
+	}
+}
+
+// count reads a whole number.
+func (r *reader) count(into *int) value {
+	return func(path string, n ast.Node) {
+		s, ok := r.plain(path, n, "a whole number", "such as 5")
+		if !ok {
+			return
+		}
+		v, err := strconv.Atoi(s)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			r.fault(path, "%s is too large", quote(s))
+		case err != nil || len(s) > 1 && s[0] == '0': // YAML readers disagree on 010
+			r.fault(path, "%s is not a whole number: write digits, such as 5", quote(s))
+		default:
+			*into = v
+		}
+	}
+}
+
+// number reads a number that may have a fraction.
+func (r *reader) number(into *float64) value {
+	return func(path string, n ast.Node) {
+		s, ok := r.plain(path, n, "a number", "such as 50 or 0.5")
+		if !ok {
+			return
+		}
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || !decimal.MatchString(s) {
+			r.fault(path, "%s is not a number: write digits, such as 50 or 0.5", quote(s))
+			return
+		}
+		*into = v
+	}
+}
+
+// duration reads a number with a unit, as time.ParseDuration does. A plain 0
+// needs none.
+func (r *reader) duration(into *time.Duration) value {
+	return func(path string, n ast.Node) {
+		switch n.(type) {
+		case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode:
+		default:
+			r.wrong(path, n, "a duration", "write a number and a unit, such as 10s")
+			return
+		}
+		s := n.GetToken().Value
+		d, err := time.ParseDuration(s)
+		if err == nil {
+			*into = d
+			return
+		}
+		r.fault(path, "%s", durationProblem(s))
+	}
+}
+
+func durationProblem(s string) string {
+	if m := days.FindStringSubmatch(s); m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			return fmt.Sprintf("%s is in days: write %dh", quote(s), 24*n)
+		}
+	}
+	if decimal.MatchString(s) {
+		return fmt.Sprintf("%s has no unit: write %ss, or ms, m, h", quote(s), quoteless(s))
+	}
+	return fmt.Sprintf("%s is not a duration: write a number and a unit, such as 500ms, 10s, 15m or 24h", quote(s))
+}
+
+func quoteless(s string) string {
+	q := quote(s)
+	return q[1 : len(q)-1]
+}
+
+// plain returns the characters of a number. The parser's own reading of it is
+// not used: it takes 010 for octal and 1e3 for a text.
+func (r *reader) plain(path string, n ast.Node, want, example string) (string, bool) {
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+	default:
+		r.wrong(path, n, want, example)
+		return "", false
+	}
+	t := n.GetToken()
+	if t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType {
+		r.fault(path, "is a text, but %s belongs here: write it without quotes, %s", want, example)
+		return "", false
+	}
+	return t.Value, true
+}
+
+// wrong reports a node of the wrong kind, without its value.
+func (r *reader) wrong(path string, n ast.Node, want, remedy string) {
+	switch n.Type() {
+	case ast.NullType:
+		r.fault(path, "has no value: give it one, or remove the line for the default")
+	case ast.AliasType:
+		r.fault(path, `is a YAML alias, which is not read: write the value out, and a text that begins with * in quotes`)
+	case ast.AnchorType:
+		r.fault(path, "has a YAML anchor, which is not read: remove it, and write a text that begins with & in quotes")
+	case ast.TagType:
+		r.fault(path, "has a YAML tag, which is not read: remove it, and write a text that begins with ! in quotes")
+	default:
+		r.fault(path, "is %s, but %s belongs here: %s", kind(n), want, remedy)
+	}
+}
