@@ -1,0 +1,142 @@
+package emulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// answer is how a call ends. The zero fields of one with a status are left out.
+type answer struct {
+	status       int
+	message      string // of the error envelope; empty: no body
+	code         string // empty: codeOf(status)
+	invalidToken bool
+	limit        *bodyLimit
+	retryAfter   time.Duration
+	allow        string // the Allow header of a 405
+	location     string // of a 3xx
+	html         bool   // the message as an HTML page, as from the edge
+	body         any    // a JSON body in place of the envelope
+
+	hang bool // until the client leaves or the emulator is closed, then drop
+	drop bool // reset the connection
+}
+
+// bodyLimit is the limit object of a 429.
+type bodyLimit struct {
+	Remaining int   `json:"remaining"`
+	Reset     int64 `json:"reset"`
+	ResetMs   int64 `json:"resetMs"`
+	Total     int   `json:"total"`
+}
+
+type wireError struct {
+	Code         string     `json:"code"`
+	Message      string     `json:"message"`
+	InvalidToken bool       `json:"invalidToken,omitempty"`
+	Limit        *bodyLimit `json:"limit,omitempty"`
+}
+
+func failure(status int, message string) answer { return answer{status: status, message: message} }
+
+func invalid(problem string) *answer {
+	return &answer{status: http.StatusBadRequest, message: "Invalid request: " + problem}
+}
+
+// tooMany is the nth 429 of the emulator, from 0.
+func tooMany(v verdict, n uint64) answer {
+	a := answer{status: http.StatusTooManyRequests, retryAfter: v.reset.Sub(v.at)}
+	form := v.limit.Body
+	if form == Alternating {
+		form = []LimitBody{TooManyRequests, RateLimited, RateLimitedMs}[n%3]
+	}
+	if form == TooManyRequests {
+		a.message = "Rate limit exceeded, try again later"
+		return a
+	}
+	a.code, a.message = "rate_limited", "The rate limit was exceeded"
+	ms := ceilTo(v.reset, time.Millisecond).UnixMilli()
+	a.limit = &bodyLimit{Total: v.limit.Calls, Remaining: v.remaining, Reset: ceilTo(v.reset, time.Second).Unix(), ResetMs: ms}
+	if form == RateLimitedMs {
+		a.limit.Reset = ms
+	}
+	return a
+}
+
+func (a answer) write(w http.ResponseWriter, v verdict) {
+	h := w.Header()
+	if v.limit.Calls > 0 {
+		h["X-Ratelimit-Limit"] = []string{strconv.Itoa(v.limit.Calls)}
+		h["X-Ratelimit-Remaining"] = []string{strconv.Itoa(v.remaining)}
+		h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilTo(v.reset, time.Second).Unix(), 10)}
+	}
+	if a.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(ceilSeconds(a.retryAfter), 10))
+	}
+	if a.allow != "" {
+		h.Set("Allow", a.allow)
+	}
+	if a.location != "" {
+		h.Set("Location", a.location)
+	}
+	body, contentType := a.encode()
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Type"] = nil // and net/http must not guess one
+	if contentType != "" {
+		h["Content-Type"] = []string{contentType}
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(body) // the client may have left
+}
+
+// encode returns the body and its content type; both empty on success, since
+// Vercel's command line fails on an empty body that says it is JSON.
+func (a answer) encode() ([]byte, string) {
+	const asJSON = "application/json; charset=utf-8"
+	switch {
+	case a.body != nil:
+		return marshal(a.body), asJSON
+	case a.html:
+		title := strconv.Itoa(a.status) + ": " + strings.ToUpper(codeOf(a.status))
+		return []byte("<!doctype html><html><head><title>" + title + "</title></head><body><h1>" + a.message + "</h1></body></html>\n"), "text/html; charset=utf-8"
+	case a.message != "":
+		code := a.code
+		if code == "" {
+			code = codeOf(a.status)
+		}
+		return marshal(map[string]wireError{"error": {code, a.message, a.invalidToken, a.limit}}), asJSON
+	}
+	return nil, ""
+}
+
+// marshal encodes what the emulator itself has made, which cannot fail.
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte("{}")
+	}
+	return b
+}
+
+// codeOf is Vercel's error code of a status: that of its documentation where it
+// has one, else the name of the status.
+func codeOf(status int) string {
+	name := http.StatusText(status)
+	if name == "" {
+		return "unknown"
+	}
+	return strings.ReplaceAll(strings.ToLower(name), " ", "_")
+}
+
+// ceilTo rounds up: a client that waits until a reset must not come early.
+func ceilTo(t time.Time, unit time.Duration) time.Time {
+	if down := t.Truncate(unit); !down.Equal(t) {
+		return down.Add(unit)
+	}
+	return t
+}
+
+func ceilSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
