@@ -63,28 +63,28 @@ func TestPurge_WhatLiesInRedis(t *testing.T) {
 			payload string
 		}{
 			{
-				"least", valid(), tasks.QueueIntake, Receipt{"req-1", 1, 1},
-				`{"v":1,"id":"req-1","project":"prj_abc","operation":"delete","tags":["post-1"],"priority":"normal","source":"shop","requested_at":"2026-11-22T05:00:00Z"}`,
+				name: "least", request: valid(), queue: tasks.QueueIntake, receipt: Receipt{"req-1", 1, 1},
+				payload: `{"v":1,"id":"req-1","project":"prj_abc","operation":"delete","tags":["post-1"],"priority":"normal","source":"shop","requested_at":"2026-11-22T05:00:00Z"}`,
 			},
 			{
-				"most", valid(func(p *tasks.Purge) {
+				name: "most", request: valid(func(p *tasks.Purge) {
 					p.ID, p.SrcImages, p.Target, p.DeadlineSeconds = "req-2", []string{"/a b<c>.png"}, tasks.Preview, &deadline
 					p.Priority, p.Settle, p.Rebound, p.Track, p.Source = tasks.Bulk, 2*time.Second, time.Minute, true, "sanity/blog"
 					p.NotBefore = p.RequestedAt.Add(time.Hour)
-				}), tasks.QueueIntake, Receipt{"req-2", 1, 2},
-				`{"v":1,"id":"req-2","project":"prj_abc","operation":"delete","tags":["post-1"],"src_images":["/a b<c>.png"],"target":"preview",` +
+				}), queue: tasks.QueueIntake, receipt: Receipt{"req-2", 1, 2},
+				payload: `{"v":1,"id":"req-2","project":"prj_abc","operation":"delete","tags":["post-1"],"src_images":["/a b<c>.png"],"target":"preview",` +
 					`"deadline_seconds":60,"priority":"bulk","settle_ms":2000,"rebound_ms":60000,"not_before":"2026-11-22T06:00:00Z","track":true,` +
 					`"source":"sanity/blog","requested_at":"2026-11-22T05:00:00Z"}`,
 			},
 			{
-				"urgent", valid(func(p *tasks.Purge) { p.ID, p.Priority = "req-3", tasks.Urgent }), tasks.QueueUrgent, Receipt{"req-3", 1, 1},
-				`{"v":1,"id":"req-3","project":"prj_abc","operation":"delete","tags":["post-1"],"priority":"urgent","source":"shop","requested_at":"2026-11-22T05:00:00Z"}`,
+				name: "urgent", request: valid(func(p *tasks.Purge) { p.ID, p.Priority = "req-3", tasks.Urgent }), queue: tasks.QueueUrgent, receipt: Receipt{"req-3", 1, 1},
+				payload: `{"v":1,"id":"req-3","project":"prj_abc","operation":"delete","tags":["post-1"],"priority":"urgent","source":"shop","requested_at":"2026-11-22T05:00:00Z"}`,
 			},
 			{
-				"repeats", valid(func(p *tasks.Purge) {
+				name: "repeats", request: valid(func(p *tasks.Purge) {
 					p.ID, p.Tags, p.SrcImages = "req-4", []string{"b", "a", "b", "B", "a"}, []string{"/b", "/b", "/a"}
-				}), tasks.QueueIntake, Receipt{"req-4", 1, 5},
-				`{"v":1,"id":"req-4","project":"prj_abc","operation":"delete","tags":["b","a","B"],"src_images":["/b","/a"],"priority":"normal","source":"shop","requested_at":"2026-11-22T05:00:00Z"}`,
+				}), queue: tasks.QueueIntake, receipt: Receipt{"req-4", 1, 5},
+				payload: `{"v":1,"id":"req-4","project":"prj_abc","operation":"delete","tags":["b","a","B"],"src_images":["/b","/a"],"priority":"normal","source":"shop","requested_at":"2026-11-22T05:00:00Z"}`,
 			},
 		} {
 			t.Run(c.name, func(t *testing.T) {
