@@ -2,6 +2,7 @@ package redisurl
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -123,8 +124,6 @@ func (p parts) clusterNodes(q url.Values) (*redis.ClusterOptions, error) {
 // rewritten is a copy of q with all hosts but the first, as go-redis takes them.
 func rewritten(q url.Values, addrs []string) url.Values {
 	c := url.Values{"addr": addrs[1:]}
-	for name, values := range q {
-		c[name] = values
-	}
+	maps.Copy(c, q)
 	return c
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // Example is a URL of the commonest form, for help texts.
-const Example = "redis://user:password@localhost:6379/0"
+const Example = "redis://user:password@localhost:6379/0" //nolint:gosec // an example
 
-var examples = map[string]string{
+var examples = map[string]string{ //nolint:gosec // examples
 	"redis":           Example,
 	"rediss":          "rediss://user:password@redis.example.com:6379/0",
 	"unix":            "unix://user:password@/run/redis/redis.sock?db=0",
