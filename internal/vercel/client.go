@@ -3,7 +3,9 @@ package vercel
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -80,9 +82,7 @@ func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
 func (c *Client) purgeQuery(project string) url.Values {
 	query := url.Values{"projectIdOrName": {project}}
-	for key, value := range c.query {
-		query[key] = value
-	}
+	maps.Copy(query, c.query)
 	return query
 }
 
@@ -128,7 +128,7 @@ func readBody(r io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxBodyBytes))
 	if err == nil && len(text) == maxBodyBytes {
 		_, err = io.CopyN(io.Discard, r, maxDrainBytes)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = nil
 		}
 	}

@@ -144,7 +144,7 @@ func TestToken_InTransportErrors(t *testing.T) {
 func TestSecret_Scrub(t *testing.T) {
 	assert.Equal(t, "a [redacted] b [redacted]", newSecret(token).scrub("a "+token+" b "+token))
 	assert.Equal(t, "express", newSecret("x").scrub("express"), "a word is no secret")
-	assert.Equal(t, "", newSecret(token).scrub(""))
+	assert.Empty(t, newSecret(token).scrub(""))
 }
 
 func TestSecret_SealKeepsTheTimeout(t *testing.T) {
@@ -152,7 +152,7 @@ func TestSecret_SealKeepsTheTimeout(t *testing.T) {
 	assert.True(t, isTimeout(err))
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Equal(t, "[redacted]: context deadline exceeded", err.Error())
-	assert.Nil(t, errors.Unwrap(err))
+	assert.NoError(t, errors.Unwrap(err), "the cause would say it")
 	assert.False(t, isTimeout(newSecret(token).seal(errors.New(token))))
 }
 

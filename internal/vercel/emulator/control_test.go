@@ -21,7 +21,8 @@ func TestControl_Calls(t *testing.T) {
 	get := func(query string) (body struct {
 		Calls         []Call
 		Last, Dropped int64
-	}) {
+	},
+	) {
 		r := b.send(t, "GET", "/_emulator/calls"+query, "", "Authorization", "")
 		require.Equal(t, 200, r.StatusCode, r.text)
 		require.NoError(t, json.Unmarshal([]byte(r.text), &body))
@@ -109,8 +110,12 @@ func TestControl_Refusals(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{"POST", "/_emulator/faults", 405}, {"PUT", "/_emulator/calls", 405}, {"DELETE", "/_emulator/stats", 405},
-		{"PATCH", "/_emulator/limit", 405}, {"GET", "/_emulator/", 404}, {"GET", "/_emulator/nowhere", 404},
+		{"POST", "/_emulator/faults", 405},
+		{"PUT", "/_emulator/calls", 405},
+		{"DELETE", "/_emulator/stats", 405},
+		{"PATCH", "/_emulator/limit", 405},
+		{"GET", "/_emulator/", 404},
+		{"GET", "/_emulator/nowhere", 404},
 	} {
 		r := b.send(t, tt.method, tt.path, "")
 		assert.Equal(t, tt.want, r.StatusCode, tt.path)

@@ -71,7 +71,7 @@ func (e *Emulator) SetLimit(l Limit) error {
 }
 
 // Faults returns a copy of the faults in force.
-func (e *Emulator) Faults() Faults { return e.faults.Load().Faults.clone() }
+func (e *Emulator) Faults() Faults { return e.faults.Load().clone() }
 
 // SetFaults replaces all faults for the calls from now on, or returns what is
 // wrong with them. Calls that hang already go on hanging.

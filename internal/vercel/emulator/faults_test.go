@@ -27,7 +27,7 @@ const fullJSON = `{"status":{"500":0.01,"503":0.02},"html":0.5,"retry_after":"2s
 func TestFaults_JSON(t *testing.T) {
 	b, err := json.Marshal(full())
 	require.NoError(t, err)
-	assert.Equal(t, fullJSON, string(b))
+	assert.JSONEq(t, fullJSON, string(b))
 	var f Faults
 	require.NoError(t, json.Unmarshal(b, &f))
 	assert.Equal(t, full(), f)

@@ -29,16 +29,25 @@ func TestWindow_Admit(t *testing.T) {
 		steps []step
 	}{
 		"sliding: a place is free when the oldest call is a window old": {sliding, []step{
-			{0, true, 1, 1000}, {600, true, 0, 1000}, {999, false, 0, 1000}, {1000, true, 0, 1600},
-			{1599, false, 0, 1600}, {1600, true, 0, 2000},
+			{0, true, 1, 1000},
+			{600, true, 0, 1000},
+			{999, false, 0, 1000},
+			{1000, true, 0, 1600},
+			{1599, false, 0, 1600},
+			{1600, true, 0, 2000},
 		}},
 		"sliding: refused calls cost nothing": {sliding, []step{
 			{0, true, 1, 1000}, {0, true, 0, 1000}, {500, false, 0, 1000}, {500, false, 0, 1000}, {1000, true, 1, 2000},
 		}},
 		"sliding: a pause forgets all": {sliding, []step{{0, true, 1, 1000}, {5000, true, 1, 6000}}},
 		"fixed: twice the limit fits around a border": {fixed, []step{
-			{0, true, 1, 1000}, {999, true, 0, 1000}, {999, false, 0, 1000}, {1000, true, 1, 2000}, {1001, true, 0, 2000},
-			{1999, false, 0, 2000}, {2000, true, 1, 3000},
+			{0, true, 1, 1000},
+			{999, true, 0, 1000},
+			{999, false, 0, 1000},
+			{1000, true, 1, 2000},
+			{1001, true, 0, 2000},
+			{1999, false, 0, 2000},
+			{2000, true, 1, 3000},
 		}},
 		"fixed: a window begins with a call": {fixed, []step{{0, true, 1, 1000}, {2500, true, 1, 3500}, {3499, true, 0, 3500}}},
 	} {
@@ -121,8 +130,12 @@ func TestLimit_WhatCounts(t *testing.T) {
 		path, body string
 		want       int
 	}{
-		{path + "p", `{"tags":["a"]}`, 200}, {path + "p", `{"tags":[]}`, 400}, {path + "gone", `{"tags":["a"]}`, 410},
-		{path + "ill", `{"tags":["a"]}`, 500}, {path, `{"tags":["a"]}`, 400}, {path + "p", `{"tags":["a"]}`, 429},
+		{path + "p", `{"tags":["a"]}`, 200},
+		{path + "p", `{"tags":[]}`, 400},
+		{path + "gone", `{"tags":["a"]}`, 410},
+		{path + "ill", `{"tags":["a"]}`, 500},
+		{path, `{"tags":["a"]}`, 400},
+		{path + "p", `{"tags":["a"]}`, 429},
 		{path + "p", `{"tags":[]}`, 429},
 	} {
 		r := b.send(t, "POST", tt.path, tt.body)

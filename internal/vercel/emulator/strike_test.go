@@ -32,8 +32,9 @@ func TestDice_Repeatable(t *testing.T) {
 		}
 		return fates
 	}
-	assert.Equal(t, run(42), run(42))
-	assert.NotEqual(t, run(42), run(43))
+	first, second, other := run(42), run(42), run(43)
+	assert.Equal(t, first, second)
+	assert.NotEqual(t, first, other)
 }
 
 func TestPick(t *testing.T) {
@@ -43,9 +44,16 @@ func TestPick(t *testing.T) {
 		fault  Fault
 		status int
 	}{
-		{0, FaultStatus, 500}, {0.09, FaultStatus, 500}, {0.11, FaultStatus, 503}, {0.29, FaultStatus, 503},
-		{0.31, FaultReset, 0}, {0.59, FaultReset, 0}, {0.61, FaultHang, 0}, {0.79, FaultHang, 0},
-		{0.81, NoFault, 0}, {0.999, NoFault, 0},
+		{0, FaultStatus, 500},
+		{0.09, FaultStatus, 500},
+		{0.11, FaultStatus, 503},
+		{0.29, FaultStatus, 503},
+		{0.31, FaultReset, 0},
+		{0.59, FaultReset, 0},
+		{0.61, FaultHang, 0},
+		{0.79, FaultHang, 0},
+		{0.81, NoFault, 0},
+		{0.999, NoFault, 0},
 	} {
 		fault, status := f.pick(tt.u)
 		assert.Equal(t, tt.fault, fault, "%v", tt.u)
@@ -66,6 +74,7 @@ func TestDice_Frequencies(t *testing.T) {
 			status++
 		case FaultReset:
 			reset++
+		default:
 		}
 		if r.html {
 			html++
