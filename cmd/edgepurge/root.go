@@ -46,6 +46,8 @@ dead letters for people to look at.`,
 		panic(err) // the flag stands one line above
 	}
 	root.AddCommand(
+		newWorkerCommand(a),
+		newEmulatorCommand(a),
 		newVersionCommand(a),
 	)
 	completeHelp(root)

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/internal/redisurl"
+)
+
+// redisWait bounds how long a command waits for Redis before it gives up.
+const redisWait = 3 * time.Second
+
+// openRedis connects, and fails fast when Redis does not answer. The caller
+// closes the client. A command but a worker needs no pool of its own: 0.
+func (a *app) openRedis(ctx context.Context, c configs.Config) (redis.UniversalClient, error) {
+	rdb, err := redisurl.Open(c.Redis.URL, 0)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisWait)
+	defer cancel()
+	if err := rdb.Ping(ctx).Err(); err != nil {
+		_ = rdb.Close()
+		return nil, redisFault(c.Redis.URL, err)
+	}
+	return rdb, nil
+}
+
+// redisFault says what to do about a Redis that does not answer, or refuses.
+func redisFault(url string, err error) error {
+	place := redisurl.Redact(url)
+	if reply, ok := errors.AsType[redis.Error](err); ok {
+		return fmt.Errorf("Redis at %s refuses: %w: check the user and password in EDGEPURGE_REDIS_URL or redis.url", place, reply)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op // without what go-redis and the pool say around it
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("Redis at %s does not answer: %w: start it, or set EDGEPURGE_REDIS_URL or redis.url", place, err)
+}
+
+// silence is go-redis's logger: what it logs, a dial that failed, comes back as
+// an error too, and is told once.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
