@@ -1,0 +1,140 @@
+package deadletter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// Source is the Source of the requests that replay calls.
+const Source = "replay"
+
+// ErrNotFound says that no dead letter has the key: it was never one, or was
+// replayed, run or deleted meanwhile.
+var ErrNotFound = errors.New("no such dead letter")
+
+// pageSize bounds how long one look at the archive keeps Redis busy.
+const pageSize = 200
+
+// Box holds the dead letters of one Redis. It is safe for concurrent use; what
+// two do to the same letter at once repeats a purge at worst.
+type Box struct {
+	inspector *asynq.Inspector
+	requests  *enqueue.Client
+}
+
+// New returns the dead letters in rdb; replays are enqueued by requests, a
+// client of the same Redis. It does not connect.
+func New(rdb redis.UniversalClient, requests *enqueue.Client) *Box {
+	return &Box{inspector: asynq.NewInspectorFromRedisClient(rdb), requests: requests}
+}
+
+// List returns the letters that the filter selects, those that died last first.
+// What dies or is taken away while it reads may be in the list or not.
+func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
+	var letters []Letter
+	seen := map[Key]bool{} // a letter that dies meanwhile shifts the pages
+	for _, queue := range []string{tasks.QueueCalls, tasks.QueueIntake, tasks.QueueUrgent} {
+		for page, more := 1, true; more; page++ {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
+			}
+			archived, err := b.inspector.ListArchivedTasks(queue, asynq.PageSize(pageSize), asynq.Page(page))
+			if errors.Is(err, asynq.ErrQueueNotFound) { // nothing was ever stored in it
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
+			}
+			for _, t := range archived {
+				l := read(t)
+				if !seen[l.Key] && f.Match(&l) {
+					letters = append(letters, l)
+				}
+				seen[l.Key] = true
+			}
+			more = len(archived) > 0
+		}
+	}
+	slices.SortStableFunc(letters, func(x, y Letter) int {
+		return cmp.Or(y.Died.Compare(x.Died), cmp.Compare(x.ID, y.ID))
+	})
+	return letters, nil
+}
+
+// Letter returns the dead letter of that key, or ErrNotFound.
+func (b *Box) Letter(k Key) (Letter, error) {
+	t, err := b.inspector.GetTaskInfo(k.Queue, k.ID)
+	switch {
+	case errors.Is(err, asynq.ErrQueueNotFound), errors.Is(err, asynq.ErrTaskNotFound):
+		return Letter{}, fmt.Errorf("%w: %s in %s", ErrNotFound, k.ID, k.Queue)
+	case err != nil:
+		return Letter{}, fmt.Errorf("read %s in %s: %w", k.ID, k.Queue, err)
+	case t.State != asynq.TaskStateArchived:
+		return Letter{}, fmt.Errorf("%w: %s in %s is %s", ErrNotFound, k.ID, k.Queue, t.State)
+	}
+	return read(t), nil
+}
+
+// Replayed says how a letter was replayed.
+type Replayed struct {
+	// Receipt is of the request that asks for the items again.
+	Receipt enqueue.Receipt
+	// Rerun says that the payload could not be read, so that the task itself was
+	// put back into its queue: a newer worker may know it, this one's will not.
+	Rerun bool
+}
+
+// Replay asks for the letter's items again and deletes the letter only once
+// that is stored: whatever happens in between repeats a purge at worst. The
+// error matches ErrNotFound if the letter is gone.
+func (b *Box) Replay(ctx context.Context, k Key) (Replayed, error) {
+	l, err := b.Letter(k)
+	if err != nil {
+		return Replayed{}, err
+	}
+	p := l.Purge()
+	if p == nil {
+		if err := b.inspector.RunTask(k.Queue, k.ID); err != nil {
+			return Replayed{}, fmt.Errorf("run %s in %s again: %w", k.ID, k.Queue, err)
+		}
+		return Replayed{Rerun: true}, nil
+	}
+	receipt, err := b.requests.Purge(ctx, *p)
+	if err != nil {
+		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: %w", k.ID, err)
+	}
+	if err := b.remove(k); err != nil {
+		return Replayed{}, fmt.Errorf("replayed as %s: %w", receipt.ID, err)
+	}
+	return Replayed{Receipt: receipt}, nil
+}
+
+// Delete deletes a letter for good: its items are not purged. The error matches
+// ErrNotFound if the letter is gone, in particular if it runs again.
+func (b *Box) Delete(ctx context.Context, k Key) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("delete %s in %s: %w", k.ID, k.Queue, err)
+	}
+	// asynq deletes tasks in any state, and one that waits is no letter.
+	if _, err := b.Letter(k); err != nil {
+		return err
+	}
+	return b.remove(k)
+}
+
+func (b *Box) remove(k Key) error {
+	err := b.inspector.DeleteTask(k.Queue, k.ID)
+	if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
+		return fmt.Errorf("delete %s in %s: %w", k.ID, k.Queue, err)
+	}
+	return nil
+}
