@@ -89,6 +89,9 @@ func (a *account) pace(lane tasks.Lane) lanes.Pace {
 		Rate:   p.Spread.Rate, Burst: p.Spread.Burst, MaxDelay: p.Spread.MaxDelay,
 		StaggerMin: p.Spread.Deadline.Min, StaggerOver: p.Spread.Deadline.Over,
 	}
+	if pace.Rate > 0 && pace.Burst == 0 {
+		pace.Burst = max(1, pace.Rate)
+	}
 	for _, w := range p.Spread.Weights {
 		match, prefix := strings.CutSuffix(w.Match, "*")
 		pace.Weights = append(pace.Weights, lanes.Weight{Match: match, Prefix: prefix, Cost: w.Cost})

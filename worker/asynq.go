@@ -20,9 +20,10 @@ import (
 const neverExhausted = math.MaxInt32
 
 // How often idle servers look for tasks. Each intake server looks on its own,
-// so that several of them find a lone request sooner than one would.
+// so the more there are the less often each has to: what an idle worker costs
+// and how soon it finds a lone request stay the same.
 const (
-	intakeCheck  = 120 * time.Millisecond
+	intakeCheck  = 30 * time.Millisecond // times the number of servers
 	callsCheck   = 250 * time.Millisecond
 	delayedCheck = 500 * time.Millisecond
 	idleDelayed  = 5 * time.Second // intake has delayed tasks only while Redis refuses
@@ -52,7 +53,7 @@ func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intake
 		cfg := base
 		cfg.Queues = map[string]int{tasks.QueueIntake: 19, tasks.QueueUrgent: 1}
 		cfg.Concurrency = max(1, c.Concurrency/c.Servers)
-		cfg.TaskCheckInterval = intakeCheck
+		cfg.TaskCheckInterval = intakeCheck * time.Duration(c.Servers)
 		cfg.DelayedTaskCheckInterval = idleDelayed
 		intakes = append(intakes, asynq.NewServerFromRedisClient(rdb, cfg))
 	}

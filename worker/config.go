@@ -24,7 +24,7 @@ type Config struct {
 	// Empty: every project belongs to the only account, with default pacing.
 	Projects []Project
 	// Servers is how many asynq servers take in requests, 1 to 64. One goroutine
-	// dequeues per server, so this bounds the intake when Redis is far. Default 4.
+	// dequeues per server, so this bounds the intake when Redis is far. Default 8.
 	Servers int
 	// Concurrency is how many tasks and calls a process handles at once, 1 to 1024. Default 32.
 	Concurrency int
@@ -34,14 +34,24 @@ type Config struct {
 type Account struct {
 	// Name stands in Redis keys: letters, digits, '.', '_', '-'.
 	Name string
-	// Token is the Vercel access token. It is never logged.
-	Token string
+	// Token is the Vercel access token. Printing or encoding an Account leaves it out.
+	Token string `json:"-"`
 	// TeamID or Slug name the team, one of them or neither for a personal account.
 	TeamID string
 	Slug   string
 	Budget Budget
 	Batch  Batch
 	Retry  Retry
+}
+
+// Format prints the account without its token, whatever the verb and however
+// deep in another value the account lies.
+func (a Account) Format(f fmt.State, _ rune) {
+	type account Account // without this method
+	if a.Token != "" {
+		a.Token = "[redacted]"
+	}
+	_, _ = fmt.Fprintf(f, "%+v", account(a)) // to a fmt.State, which cannot fail
 }
 
 // Budget bounds the API calls of an account over the whole fleet.
@@ -101,7 +111,7 @@ const AnyProject = "*"
 type Spread struct {
 	// Rate is cost a second; 0 is unlimited, the default. An item costs 1 unless a weight says otherwise.
 	Rate float64
-	// Burst is how much cost may go at once after a quiet time. Default: Rate, at least 1.
+	// Burst is how much cost may go at once after a quiet time. 0 means Rate, at least 1.
 	Burst float64
 	// MaxDelay raises the rate when the backlog would take longer. Default 15 m; 0 never raises it.
 	MaxDelay time.Duration
@@ -152,7 +162,7 @@ func DefaultConfig() Config {
 		Timeout:     10 * time.Second,
 		Accounts:    []Account{DefaultAccount()},
 		Projects:    []Project{DefaultProject()},
-		Servers:     4,
+		Servers:     8,
 		Concurrency: 32,
 	}
 }
