@@ -94,7 +94,7 @@ func (p *pacer) serve(ctx context.Context) (time.Duration, error) {
 		if !p.enter(ctx) {
 			return 0, ctx.Err()
 		}
-		batch, wait, err := p.claim(ctx)
+		batch, wait, err := p.claimWhole(ctx)
 		if batch == nil {
 			p.leave()
 			if err != nil {
@@ -137,6 +137,17 @@ func (p *pacer) hint(ctx context.Context, wait time.Duration) error {
 		wait = -1
 	}
 	return p.lanes.SetDue(ctx, p.account.Name, wait)
+}
+
+// claimWhole is claim, not cut off by a stop: a batch whose claim Redis had
+// answered to nobody would wait for the end of its lease.
+func (p *pacer) claimWhole(ctx context.Context) (*lanes.Batch, time.Duration, error) {
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	defer cancel()
+	return p.claim(ctx)
 }
 
 // claim takes one batch, or says for how long there is none.

@@ -18,6 +18,8 @@ type sweep struct {
 	pacers  map[string]*pacer
 	metrics *metrics
 	log     zerolog.Logger
+
+	strangers map[string]bool // accounts told about that the configuration lacks
 }
 
 const (
@@ -63,6 +65,10 @@ func (s *sweep) due(ctx context.Context) error {
 	accounts, err := s.lanes.Due(ctx)
 	for _, a := range accounts {
 		s.wake(a)
+		if s.pacers[a] == nil && !s.strangers[a] {
+			s.strangers[a] = true
+			s.log.Warn().Str("account", a).Msg("Redis holds purges of an account that this configuration lacks: they wait until a worker has it")
+		}
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func New(c Config, o Options) (*Worker, error) {
 		intake:   &intake{lanes: l, accounts: accounts, archive: letters, metrics: m, log: o.Log},
 		attempts: &attempts{caller: call, accounts: accounts},
 		pacers:   pacers,
-		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, metrics: m, log: o.Log},
+		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, metrics: m, log: o.Log, strangers: map[string]bool{}},
 	}, nil
 }
 
