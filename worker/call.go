@@ -39,16 +39,22 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 	c.metrics.calls.WithLabelValues(a.Name, string(b.Lane.Kind), string(b.Lane.Operation), j.Verdict.String(), statusLabel(j)).Inc()
 	c.metrics.duration.Observe(end.Sub(start).Seconds())
 	c.metrics.sizes.Observe(float64(len(b.Items)))
-	level := zerolog.InfoLevel
-	if j.Verdict != Done {
-		level = zerolog.WarnLevel
-	} else {
+	if j.Verdict == Done {
 		c.metrics.latency.Observe(max(0, end.Sub(b.Due).Seconds()))
 	}
-	c.log.WithLevel(level).Str("account", a.Name).Str("batch", b.ID).Str("lane", b.Lane.ID()).Int("items", len(b.Items)).
-		Int("attempt", attempt).Stringer("verdict", j.Verdict).Str("reason", string(j.Reason)).Int("status", answer.Status).
-		Str("message", j.Letter.Message).Str("vercel_id", answer.RequestID).Dur("took_ms", end.Sub(start)).Msg("call")
+	c.tell(a, b, attempt, j, answer, end.Sub(start))
 	return j
+}
+
+// tell logs one line a call.
+func (c *caller) tell(a *account, b lanes.Batch, attempt int, j Judgment, answer vercel.Answer, took time.Duration) {
+	event := c.log.Info()
+	if j.Verdict != Done {
+		event = c.log.Warn().Str("reason", string(j.Reason)).Str("message", j.Letter.Message)
+	}
+	event.Str("account", a.Name).Str("batch", b.ID).Str("lane", b.Lane.ID()).Int("items", len(b.Items)).
+		Int("attempt", attempt).Stringer("verdict", j.Verdict).Int("status", answer.Status).
+		Str("vercel_id", answer.RequestID).Dur("took_ms", took).Msg("call")
 }
 
 // carryOut does what the verdict on a first call asks for. What must be tried
