@@ -36,7 +36,7 @@ func (a *app) openRedis(ctx context.Context, c configs.Config) (redis.UniversalC
 func redisFault(url string, err error) error {
 	place := redisurl.Redact(url)
 	if reply, ok := errors.AsType[redis.Error](err); ok {
-		return fmt.Errorf("Redis at %s refuses: %w: check the user and password in EDGEPURGE_REDIS_URL or redis.url", place, reply)
+		return fmt.Errorf("Redis at %s refuses: %w (if it is the user or password: they stand in EDGEPURGE_REDIS_URL or redis.url)", place, reply)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op // without what go-redis and the pool say around it

@@ -47,6 +47,11 @@ dead letters for people to look at.`,
 	}
 	root.AddCommand(
 		newWorkerCommand(a),
+		newPurgeCommand(a),
+		newStatusCommand(a),
+		newHoldCommand(a),
+		newDeadCommand(a),
+		newCheckCommand(a),
 		newEmulatorCommand(a),
 		newVersionCommand(a),
 	)

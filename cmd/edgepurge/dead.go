@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+func newDeadCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dead",
+		Short: "Show, replay and delete dead letters",
+		Long: `A dead letter is a call that cannot succeed, or a request that no worker can take
+in. It is kept with Vercel's answer until it is replayed or deleted, at most 90 days.`,
+		Example: `  edgepurge dead list
+  edgepurge dead show 01JCZ8…
+  edgepurge dead replay --reason unauthorized
+  edgepurge dead delete --older-than 720h`,
+		Args: knownCommand,
+		RunE: needCommand,
+	}
+	cmd.AddCommand(newDeadListCommand(a), newDeadShowCommand(a), newDeadReplayCommand(a), newDeadDeleteCommand(a))
+	return cmd
+}
+
+// deadFilter is the flags that select letters.
+type deadFilter struct {
+	filter    deadletter.Filter
+	olderThan time.Duration
+	newerThan time.Duration
+}
+
+func (f *deadFilter) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.filter.IDs, "id", nil, "letters with this `id` (repeatable)")
+	flags.StringArrayVar(&f.filter.Reasons, "reason", nil, "letters with this `reason`, such as unauthorized (repeatable)")
+	flags.StringArrayVar(&f.filter.Projects, "project", nil, "letters of this `project` (repeatable)")
+	flags.StringArrayVar(&f.filter.Accounts, "account", nil, "letters of this `account` (repeatable)")
+	flags.Var(&span{&f.olderThan, time.Nanosecond}, "older-than", "letters that died longer ago than that")
+	flags.Var(&span{&f.newerThan, time.Nanosecond}, "newer-than", "letters that died within that time")
+}
+
+// at is the filter as seen from now.
+func (f *deadFilter) at(now time.Time) deadletter.Filter {
+	filter := f.filter
+	if f.olderThan > 0 {
+		filter.Before = now.Add(-f.olderThan)
+	}
+	if f.newerThan > 0 {
+		filter.After = now.Add(-f.newerThan)
+	}
+	return filter
+}
+
+// letterBox is the dead letters and the Redis that they are in.
+type letterBox struct {
+	*deadletter.Box
+	rdb redis.UniversalClient
+}
+
+func (b *letterBox) Close() { _ = b.rdb.Close() }
+
+// openDead connects. The caller closes.
+func (a *app) openDead(ctx context.Context) (*letterBox, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := a.openRedis(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := enqueue.New(enqueue.Config{Client: rdb, Source: deadletter.Source})
+	if err != nil {
+		_ = rdb.Close()
+		return nil, err
+	}
+	return &letterBox{deadletter.New(rdb, client), rdb}, nil
+}
+
+func newDeadListCommand(a *app) *cobra.Command {
+	var f deadFilter
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List dead letters, those that died last first",
+		Example: `  edgepurge dead list
+  edgepurge dead list --reason bad_request --newer-than 24h
+  edgepurge dead list --json | jq -r '.[].tags[]?'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			box, err := a.openDead(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer box.Close()
+			letters, err := box.List(cmd.Context(), f.at(time.Now()))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if letters == nil {
+					letters = []deadletter.Letter{}
+				}
+				return a.printJSON(letters)
+			}
+			return a.listDead(letters)
+		},
+	}
+	f.register(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (a *app) listDead(letters []deadletter.Letter) error {
+	if len(letters) == 0 {
+		a.printf("no dead letters\n")
+		return nil
+	}
+	t, now := newTable(a.stdout), time.Now()
+	row(t, "ID", "QUEUE", "AGE", "REASON", "ACCOUNT", "PROJECT", "WHAT", "ITEMS", "ANSWER")
+	for i := range letters {
+		l := &letters[i]
+		row(t, l.ID, strings.TrimPrefix(l.Queue, "edgepurge-"), age(l, now), l.Reason, dash(l.Account()), dash(l.Project()),
+			what(l), size(l), shorten(l.Message, 100))
+	}
+	return t.Flush()
+}
+
+// age is how long ago the letter died.
+func age(l *deadletter.Letter, now time.Time) string {
+	if l.Died.IsZero() {
+		return "-"
+	}
+	return brief(now.Sub(l.Died))
+}
+
+// what is operation and kind of a letter, such as "delete tag".
+func what(l *deadletter.Letter) string {
+	switch {
+	case l.Call != nil:
+		return fmt.Sprintf("%s %s", l.Operation(), l.Call.Lane.Kind)
+	case l.Request != nil:
+		return fmt.Sprintf("%s request", l.Operation())
+	}
+	return "unreadable"
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// shorten keeps a line readable; `dead show` has the whole.
+func shorten(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most]) + "…"
+}
+
+func newDeadShowCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show <id>",
+		Short: "Show all of a dead letter",
+		Example: `  edgepurge dead show 01JCZ8…
+  edgepurge dead show 01JCZ8… --json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef(cmd, "name one letter: `edgepurge dead list` shows their ids")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			box, err := a.openDead(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer box.Close()
+			l, err := box.find(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(l)
+			}
+			return a.showDead(&l)
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// find looks for an id in every queue.
+func (b *letterBox) find(id string) (deadletter.Letter, error) {
+	for _, queue := range ourQueues() {
+		l, err := b.Letter(deadletter.Key{Queue: queue, ID: id})
+		if err == nil || !errors.Is(err, deadletter.ErrNotFound) {
+			return l, err
+		}
+	}
+	return deadletter.Letter{}, fmt.Errorf("%w has the id %s: `edgepurge dead list` shows what there is", deadletter.ErrNotFound, id)
+}
+
+func (a *app) showDead(l *deadletter.Letter) error {
+	t := newTable(a.stdout)
+	line := func(name string, value any) {
+		if text := fmt.Sprint(value); text != "" {
+			row(t, name, text)
+		}
+	}
+	line("id", l.ID)
+	line("queue", l.Queue)
+	line("type", l.Type)
+	if !l.Died.IsZero() {
+		line("died", l.Died.UTC().Format(time.RFC3339)+", "+brief(time.Since(l.Died))+" ago")
+	}
+	line("reason", l.Reason)
+	line("message", l.Message)
+	line("attempts", l.Attempts)
+	line("account", l.Account())
+	line("project", l.Project())
+	line("operation", l.Operation())
+	if p := l.Purge(); p != nil {
+		line("target", p.Target)
+		if p.DeadlineSeconds != nil {
+			line("deadline", time.Duration(*p.DeadlineSeconds)*time.Second)
+		}
+		line("priority", p.Priority)
+	}
+	if r := l.Request; r != nil {
+		line("source", r.Source)
+		line("requested", r.RequestedAt.Format(time.RFC3339))
+	}
+	if l.Call != nil {
+		line("claimed", l.Call.ClaimedAt.Format(time.RFC3339))
+	}
+	for _, tag := range l.Items(tasks.Tag) {
+		line("tag", tag)
+	}
+	for _, image := range l.Items(tasks.SrcImage) {
+		line("src-image", image)
+	}
+	if l.Fault != nil {
+		line("unreadable", l.Fault)
+		line("payload", fmt.Sprintf("%q", l.Payload))
+	}
+	return t.Flush()
+}

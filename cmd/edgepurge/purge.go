@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker"
+)
+
+// cliSource is the Source of purges asked for by hand.
+const cliSource = "cli"
+
+// purgeWait bounds how long Redis may take to store a request of any size.
+const purgeWait = time.Minute
+
+// purgeFlags is what the command line says.
+type purgeFlags struct {
+	purge      tasks.Purge
+	tags       []string
+	images     []string
+	fromFile   string
+	invalidate bool
+	deadline   time.Duration
+	dryRun     bool
+	json       bool
+}
+
+func newPurgeCommand(a *app) *cobra.Command {
+	var f purgeFlags
+	cmd := &cobra.Command{
+		Use:   "purge",
+		Short: "Ask for a purge",
+		Long: `purge stores a purge request in Redis, where the workers find it, and prints its
+receipt. It does not wait for the purge. Whatever is wrong with the request is told
+before anything is stored.
+
+A file given with --from-file holds one tag a line, as it is: there are no comments
+and no quotes. Empty lines are skipped, and so is the carriage return of a Windows
+line end. The file "-" is the standard input.`,
+		Example: `  edgepurge purge --project prj_abc --tag post-1 --tag post-list
+  edgepurge purge --tag post-1 --invalidate --target production
+  edgepurge purge --tag post-1 --deadline 60s --settle 2s --rebound 1m
+  edgepurge purge --src-image /img/hero.png --priority urgent
+  edgepurge purge --from-file tags.txt --priority bulk --dry-run
+  edgepurge purge --tag '*' --all --at 2026-12-01T09:00:00Z`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef(cmd, "unexpected argument %q: name tags with --tag", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.purge(cmd, &f) },
+	}
+	flags, p := cmd.Flags(), &f.purge
+	flags.StringVar(&p.Project, "project", "", "`project` id or name (default VERCEL_PROJECT_ID)")
+	flags.StringArrayVar(&f.tags, "tag", nil, "cache `tag` (repeatable)")
+	flags.StringArrayVar(&f.images, "src-image", nil, "source `image` of the image optimisation (repeatable)")
+	flags.StringVar(&f.fromFile, "from-file", "", "read tags from a `file`, one a line; -: the standard input")
+	flags.BoolVar(&f.invalidate, "invalidate", false, "serve stale entries while they are revalidated (default: delete them)")
+	flags.Var(&span{&f.deadline, time.Second}, "deadline", "revalidate in the background until then, delete afterwards")
+	flags.Var(&choice[tasks.Target]{&p.Target, []tasks.Target{tasks.Production, tasks.Preview}}, "target", "the one environment to purge (default every one)")
+	flags.Var(&choice[tasks.Priority]{&p.Priority, tasks.Priorities[:]}, "priority", "how urgent it is (default normal)")
+	flags.Var(&span{&p.Settle, time.Millisecond}, "settle", "how long the origin may still serve old content: the purge waits")
+	flags.Var(&span{&p.Rebound, time.Millisecond}, "rebound", "purge once more, so long after the first purge")
+	flags.Var(&instant{&p.NotBefore}, "at", "purge at that time, such as 2026-12-01T09:00:00Z")
+	flags.BoolVar(&p.AllowAll, "all", false, `let --tag '*' purge the whole project`)
+	flags.BoolVar(&f.dryRun, "dry-run", false, "check the request and show what would be enqueued; needs no Redis")
+	jsonFlag(cmd, &f.json)
+	return cmd
+}
+
+func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	p, err := a.purgeOf(cmd, f, c.DefaultProject)
+	if err != nil {
+		return err
+	}
+	if accountFor(c, p.Project) == nil {
+		a.notef("edgepurge: no account of this configuration covers project %s: a worker with the same one makes the request a dead letter", p.Project)
+	}
+	if f.dryRun {
+		return a.dryRun(c, p, f.json)
+	}
+	receipt, err := a.enqueue(cmd.Context(), c, p)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return a.printJSON(receiptJSON(receipt))
+	}
+	a.printf("receipt %s: %s in %s\n", receipt.ID, count(receipt.Items, "item"), count(receipt.Tasks, "task"))
+	return nil
+}
+
+// purgeOf makes the request, or says all that is wrong with it in terms of flags.
+func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.Purge, error) {
+	p := f.purge
+	if p.Project == "" {
+		p.Project = project
+	}
+	if p.Project == "" {
+		return p, usagef(cmd, "name the project: --project prj_… or VERCEL_PROJECT_ID")
+	}
+	p.Operation = tasks.Delete
+	if f.invalidate {
+		p.Operation = tasks.Invalidate
+	}
+	if cmd.Flags().Changed("deadline") {
+		seconds := int(f.deadline / time.Second)
+		p.DeadlineSeconds = &seconds
+	}
+	lines, err := a.readTags(f.fromFile)
+	if err != nil {
+		return p, err
+	}
+	if len(f.tags)+len(f.images)+len(lines) == 0 {
+		return p, usagef(cmd, "name at least one --tag or --src-image, or a --from-file that holds tags")
+	}
+	p.Tags = slices.Clone(f.tags)
+	for _, l := range lines {
+		p.Tags = append(p.Tags, l.tag)
+	}
+	p.SrcImages = f.images
+	p.RequestedAt = time.Now().UTC().Truncate(time.Millisecond)
+	if err := p.Validate(); err != nil {
+		return p, usagef(cmd, "%w", inFlags(err, f, lines))
+	}
+	return p, nil
+}
+
+func (a *app) enqueue(ctx context.Context, c configs.Config, p tasks.Purge) (enqueue.Receipt, error) {
+	rdb, err := a.openRedis(ctx, c)
+	if err != nil {
+		return enqueue.Receipt{}, err
+	}
+	defer func() { _ = rdb.Close() }()
+	client, err := enqueue.New(enqueue.Config{Client: rdb, Source: cliSource})
+	if err != nil {
+		return enqueue.Receipt{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, purgeWait)
+	defer cancel()
+	return client.Purge(ctx, p)
+}
+
+type wireReceipt struct {
+	ID    string `json:"id"`
+	Items int    `json:"items"`
+	Tasks int    `json:"tasks"`
+}
+
+func receiptJSON(r enqueue.Receipt) wireReceipt {
+	return wireReceipt{ID: r.ID, Items: r.Items, Tasks: r.Tasks}
+}
+
+// accountFor returns the account that covers a project, or nil.
+func accountFor(c configs.Config, project string) *worker.Account {
+	name, rest := "", ""
+	for _, p := range c.Worker.Projects {
+		switch p.Project {
+		case project:
+			name = p.Account
+		case worker.AnyProject:
+			rest = p.Account
+		}
+	}
+	if name == "" {
+		name = rest
+	}
+	for i := range c.Worker.Accounts {
+		if a := &c.Worker.Accounts[i]; a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// count is a number of things for people.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// String is the status for people.
+func (s *status) String() string {
+	var b strings.Builder
+	for _, a := range s.Accounts {
+		a.write(&b, s.Now)
+		b.WriteString("\n")
+	}
+	t := newTable(&b)
+	row(t, "QUEUE", "PENDING", "ACTIVE", "RETRY", "SCHEDULED", "DEAD")
+	for _, q := range s.Queues {
+		name := q.Queue
+		if q.Paused {
+			name += " (paused)"
+		}
+		row(t, name, q.Pending, q.Active, q.Retry, q.Scheduled, q.Archived)
+	}
+	_ = t.Flush() // into memory
+	b.WriteString("\n")
+	s.writeDead(&b)
+	s.writeWorkers(&b)
+	return b.String()
+}
+
+func (s *status) writeDead(w io.Writer) {
+	total := 0
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(s.DeadLetters)) {
+		total += s.DeadLetters[reason]
+		parts = append(parts, fmt.Sprintf("%s %d", plain(reason), s.DeadLetters[reason]))
+	}
+	if total == 0 {
+		fmt.Fprintln(w, "dead letters: none")
+		return
+	}
+	fmt.Fprintf(w, "dead letters: %d (%s), see `edgepurge dead list`\n", total, strings.Join(parts, ", "))
+}
+
+func (s *status) writeWorkers(w io.Writer) {
+	if len(s.Workers) == 0 {
+		fmt.Fprintln(w, "workers: none, so nothing is purged: start `edgepurge worker`")
+		return
+	}
+	fmt.Fprintf(w, "workers: %d\n", len(s.Workers))
+	for _, p := range s.Workers {
+		fmt.Fprintf(w, "  %s, process %d, up %s, %d tasks in hand\n", plain(p.Host), p.PID, brief(s.Now.Sub(p.Started)), p.Active)
+	}
+}
+
+func (a *accountStatus) write(w io.Writer, now time.Time) {
+	fmt.Fprintf(w, "account %s", plain(a.Account))
+	if !a.Configured {
+		fmt.Fprint(w, " (not in this configuration; budget as by default)")
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintf(w, "  budget     %s\n", &a.Budget)
+	fmt.Fprintf(w, "  in flight  %d of %d calls\n", len(a.InFlight), a.InFlightMax)
+	if a.PausedUntil != nil {
+		fmt.Fprintf(w, "  paused     for another %s, until %s\n", brief(a.PausedUntil.Sub(now)), a.PausedUntil.Local().Format(time.TimeOnly))
+	}
+	for _, h := range a.Holds {
+		fmt.Fprintf(w, "  held       %s\n", holdLine(h, now))
+	}
+	if len(a.Lanes) == 0 {
+		fmt.Fprintln(w, "  pending    nothing")
+		return
+	}
+	fmt.Fprintf(w, "  pending    %d items\n", a.Pending)
+	t := newTable(w)
+	row(t, "  LANE", "ITEMS", "AGAIN", "OLDEST DUE", "READY")
+	for _, l := range a.Lanes {
+		row(t, "  "+l.Lane, l.Pending, l.Again, when(l.Oldest, now), when(l.ReadyAt, now))
+	}
+	_ = t.Flush() // its writer keeps errors to itself
+}
+
+// String is the budget for people.
+func (b *budgetStatus) String() string {
+	if b.Calls == 0 && b.Learned == 0 {
+		return fmt.Sprintf("unlimited, %d calls used in %s", b.Used, brief(b.per))
+	}
+	text := fmt.Sprintf("%d of %d calls used in %s, %d left", b.Used, b.Calls, brief(b.per), b.Left)
+	if b.Calls == 0 {
+		text = fmt.Sprintf("%d calls used in %s, %d left", b.Used, brief(b.per), b.Left)
+	}
+	if b.Reserve > 0 {
+		text += fmt.Sprintf(", %d of them for urgent items", min(int64(b.Reserve), b.Left))
+	}
+	if b.Learned > 0 {
+		text += fmt.Sprintf("; Vercel said %d", b.Learned)
+	}
+	return text
+}
+
+// holdLine is a hold for people, on one line.
+func holdLine(h lanes.Hold, now time.Time) string {
+	probe := "next probe " + when(h.Next, now)
+	return fmt.Sprintf("%s for %s: %s, %s", plain(h.Scope), brief(now.Sub(h.Since)), plain(h.Detail), probe)
+}
+
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+func row(t *tabwriter.Writer, cells ...any) {
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		texts[i] = plain(fmt.Sprint(c))
+	}
+	fmt.Fprintln(t, strings.Join(texts, "\t"))
+}
+
+// when is a time as seen from now.
+func when(t, now time.Time) string {
+	d := t.Sub(now)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d > time.Second:
+		return "in " + brief(d)
+	case d < -time.Second:
+		return brief(-d) + " ago"
+	}
+	return "now"
+}
+
+// brief is a duration in its one or two largest units.
+func brief(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return units(d, time.Minute, "m", time.Second, "s")
+	case d < 48*time.Hour:
+		return units(d, time.Hour, "h", time.Minute, "m")
+	}
+	return units(d, 24*time.Hour, "d", time.Hour, "h")
+}
+
+func units(d, large time.Duration, l string, small time.Duration, s string) string {
+	d = d.Round(small)
+	if rest := d % large; rest != 0 {
+		return fmt.Sprintf("%d%s%d%s", d/large, l, rest/small, s)
+	}
+	return fmt.Sprintf("%d%s", d/large, l)
+}
