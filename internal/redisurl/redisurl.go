@@ -7,6 +7,7 @@ package redisurl
 import (
 	"crypto/tls"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -51,6 +52,11 @@ func Open(raw string, poolSize int) (redis.UniversalClient, error) {
 	return o.client(poolSize), nil
 }
 
+// clusterReload is how old a client's picture of a cluster may get. A master that
+// is gone refuses connections, and go-redis looks for who replaced it only when
+// its picture is this old, by default a minute (redis/go-redis#3979).
+const clusterReload = time.Second
+
 // options is exactly one of the three.
 type options struct {
 	single   *redis.Options
@@ -67,6 +73,7 @@ func (o options) client(poolSize int) redis.UniversalClient {
 	case o.cluster != nil:
 		o.cluster.ContextTimeoutEnabled = true
 		o.cluster.PoolSize = max(o.cluster.PoolSize, poolSize)
+		o.cluster.ClusterStateReloadInterval = clusterReload
 		return redis.NewClusterClient(o.cluster)
 	default:
 		o.single.ContextTimeoutEnabled = true

@@ -193,6 +193,7 @@ func TestOpen_PoolSize(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 42, cluster.(*redis.ClusterClient).Options().PoolSize)
 	assert.True(t, cluster.(*redis.ClusterClient).Options().ContextTimeoutEnabled)
+	assert.Equal(t, time.Second, cluster.(*redis.ClusterClient).Options().ClusterStateReloadInterval)
 	require.NoError(t, cluster.Close())
 
 	for _, size := range []int{-1, maxConns + 1} {
