@@ -3,8 +3,10 @@ package redistest
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +27,7 @@ const EnvRequire = "EDGEPURGE_TEST_REDIS"
 
 const (
 	program = "redis-server"
+	host    = "127.0.0.1"
 	// startWait bounds the wait for the first PING; 10 to 40 ms are usual.
 	startWait = 15 * time.Second
 	// startTries bounds how often Start picks another port when somebody else
@@ -35,9 +38,11 @@ const (
 // Server is a private redis-server. Its methods may be called from the test's
 // goroutine and from others, but not at the same time.
 type Server struct {
-	dir  string // short: a socket's path must stay below 104 bytes
-	port int
-	args []string
+	dir    string // short: a socket's path must stay below 104 bytes
+	port   int
+	args   []string
+	scheme string
+	roots  *x509.CertPool // of a server with TLS
 
 	mu      sync.Mutex
 	process *os.Process
@@ -51,6 +56,23 @@ type Server struct {
 // Without the program the test is skipped, or fails if EnvRequire says so.
 func Start(tb testing.TB, opts ...string) *Server {
 	tb.Helper()
+	return launch(tb, plan{opts: opts})
+}
+
+// plan is what kind of server to launch.
+type plan struct {
+	// port picks one; nil: any free one.
+	port func() (int, error)
+	// conf is the text of a configuration file; empty: there is none.
+	conf string
+	// files lie in the server's directory, which is its working directory.
+	files map[string][]byte
+	tls   *x509.CertPool
+	opts  []string
+}
+
+func launch(tb testing.TB, p plan) *Server {
+	tb.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
 		missing(tb)
@@ -59,7 +81,7 @@ func Start(tb testing.TB, opts ...string) *Server {
 	if err != nil {
 		tb.Fatalf("redistest: %v", err)
 	}
-	s := &Server{dir: dir}
+	s := &Server{dir: dir, scheme: "redis", roots: p.tls}
 	tb.Cleanup(func() {
 		s.stop()
 		if tb.Failed() {
@@ -69,17 +91,18 @@ func Start(tb testing.TB, opts ...string) *Server {
 			tb.Errorf("redistest: %v", err)
 		}
 	})
+	if err := p.write(dir); err != nil {
+		tb.Fatalf("redistest: %v", err)
+	}
+	if p.port == nil {
+		p.port = freePort
+	}
 	for try := 1; ; try++ {
-		s.port, err = freePort()
+		s.port, err = p.port()
 		if err != nil {
 			tb.Fatalf("redistest: %v", err)
 		}
-		s.args = append([]string{
-			path,
-			"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
-			"--unixsocket", s.socket(), "--dir", dir,
-			"--save", "", "--appendonly", "no",
-		}, opts...)
+		s.args = append([]string{path}, p.args(s)...)
 		err = s.start()
 		if err == nil {
 			return s
@@ -88,6 +111,41 @@ func Start(tb testing.TB, opts ...string) *Server {
 			tb.Fatalf("redistest: %v\n%s", err, s.output())
 		}
 	}
+}
+
+const confFile = "conf"
+
+func (p plan) write(dir string) error {
+	files := maps.Clone(p.files)
+	if p.conf != "" {
+		files = map[string][]byte{confFile: []byte(p.conf)}
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p plan) args(s *Server) []string {
+	var args []string
+	if p.conf != "" {
+		args = append(args, filepath.Join(s.dir, confFile))
+	}
+	port := strconv.Itoa(s.port)
+	if p.tls != nil {
+		s.scheme = "rediss"
+		args = append(args, "--port", "0", "--tls-port", port)
+	} else {
+		args = append(args, "--port", port)
+	}
+	args = append(
+		args,
+		"--bind", host, "--unixsocket", s.socket(), "--dir", s.dir,
+		"--save", "", "--appendonly", "no",
+	)
+	return append(args, p.opts...)
 }
 
 func missing(tb testing.TB) {
@@ -100,7 +158,10 @@ func missing(tb testing.TB) {
 }
 
 // URL is the server's address on its loopback port, as redis.ParseURL reads it.
-func (s *Server) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d/0", s.port) }
+func (s *Server) URL() string { return s.scheme + "://" + s.Addr() + "/0" }
+
+// Addr is the server's loopback address, host:port.
+func (s *Server) Addr() string { return net.JoinHostPort(host, strconv.Itoa(s.port)) }
 
 // SocketURL is the server's address on its unix socket, as redis.ParseURL reads it.
 func (s *Server) SocketURL() string { return "unix://" + s.socket() + "?db=0" }
@@ -111,6 +172,9 @@ func (s *Server) Client(tb testing.TB) redis.UniversalClient {
 	options, err := redis.ParseURL(s.URL())
 	if err != nil {
 		tb.Fatalf("redistest: %v", err)
+	}
+	if s.roots != nil {
+		options.TLSConfig.RootCAs = s.roots
 	}
 	client := redis.NewClient(options)
 	tb.Cleanup(func() { _ = client.Close() })
@@ -261,7 +325,7 @@ func (s *Server) output() string {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		return 0, err
 	}
