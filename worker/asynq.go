@@ -44,7 +44,7 @@ func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intake
 		RetryDelayFunc: retryDelay,
 		IsFailure:      isFailure,
 		ErrorHandler:   errorLog(log),
-		Logger:         asynqLog{log},
+		Logger:         newQuietLog(asynqLog{log}),
 		LogLevel:       asynq.WarnLevel,
 		// What is still running then is put back into its queue.
 		ShutdownTimeout: c.Timeout + leaseMargin,

@@ -15,12 +15,17 @@ import (
 // errorPause is a go-redis hook that pauses before it hands on an error reply
 // of Redis (no permission, out of memory, read only, loading). asynq asks again
 // at once after such an error: without the pause it would spin. The pause
-// doubles from 10 ms to 2 s while nothing succeeds.
-type errorPause struct{ failures atomic.Int64 }
+// doubles from 10 ms to 2 s until Redis takes writes again, or errors are rare.
+type errorPause struct {
+	failures atomic.Int64
+	last     atomic.Int64 // when Redis refused last, in Unix milliseconds
+}
 
 const (
 	firstErrorPause   = 10 * time.Millisecond
 	longestErrorPause = 2 * time.Second
+	// errorsRare is how long after an error the next one is a first one again.
+	errorsRare = 5 * longestErrorPause
 )
 
 // DialHook leaves dialling as it is: go-redis backs off by itself.
@@ -30,7 +35,9 @@ func (p *errorPause) DialHook(next redis.DialHook) redis.DialHook { return next 
 func (p *errorPause) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		p.after(ctx, err)
+		if !isGreeting(cmd) && (err != nil || !mayOnlyRead(cmd)) {
+			p.after(ctx, err)
+		}
 		return err
 	}
 }
@@ -39,9 +46,25 @@ func (p *errorPause) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (p *errorPause) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		p.after(ctx, err)
+		if len(cmds) > 0 && !isGreeting(cmds[0]) {
+			p.after(ctx, err)
+		}
 		return err
 	}
+}
+
+// isGreeting reports whether go-redis introduces itself on a new connection: a
+// Redis before 7.2 does not know all of it, which is no trouble.
+func isGreeting(cmd redis.Cmder) bool { return cmd.Name() == "client" || cmd.Name() == "hello" }
+
+// mayOnlyRead reports whether the success of a command says nothing of writes: a
+// Redis that is full or a replica goes on answering these between its errors.
+func mayOnlyRead(cmd redis.Cmder) bool {
+	switch cmd.Name() {
+	case "eval", "evalsha", "time", "zrange", "zcard", "hget", "hmget", "hgetall", "hkeys", "smembers", "exists":
+		return true
+	}
+	return false
 }
 
 func (p *errorPause) after(ctx context.Context, err error) {
@@ -51,12 +74,12 @@ func (p *errorPause) after(ctx context.Context, err error) {
 		}
 		return
 	}
-	n := min(p.failures.Add(1), 16)
-	pause := min(firstErrorPause<<(n-1), longestErrorPause)
-	select {
-	case <-ctx.Done():
-	case <-time.After(pause):
+	now := time.Now().UnixMilli()
+	if last := p.last.Swap(now); last > 0 && now-last > errorsRare.Milliseconds() {
+		p.failures.Store(0)
 	}
+	n := min(p.failures.Add(1), 16)
+	sleep(ctx, min(firstErrorPause<<(n-1), longestErrorPause))
 }
 
 // isRefusal reports whether Redis answered with an error that is not part of
