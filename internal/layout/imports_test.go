@@ -50,6 +50,7 @@ var rules = []rule{
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
 	{packages: "internal/bench", imports: []string{"..."}}, // measures the whole; nothing imports it
+	{packages: "internal/chaos", imports: []string{"..."}}, // breaks the whole; nothing imports it
 }
 
 // apart are pairs that no rule may bring together, whatever it says.

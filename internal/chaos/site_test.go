@@ -1,0 +1,176 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/internal/redistest"
+	"github.com/edgepurge/edgepurge/internal/redisurl"
+	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
+)
+
+// What no process may print and nothing may store. The journal knows the token
+// by tokenName.
+const (
+	token     = "vck_chaos-c0ffee5ec4e7"
+	tokenName = "the token"
+	password  = "chaos-pa55w0rd"
+)
+
+const account = "acme"
+
+// settings of a site. The zero value is not usable: see usual.
+type settings struct {
+	// durable makes Redis write down every command before it answers.
+	durable bool
+	// calls a second are the budget, and what the API allows.
+	calls int
+	// inFlight bounds the calls under way.
+	inFlight int
+	timeout  time.Duration
+	linger   time.Duration
+	project  string
+	faults   emulator.Faults
+}
+
+func usual() settings {
+	return settings{calls: 100, inFlight: 8, timeout: time.Second, linger: 50 * time.Millisecond, project: "*"}
+}
+
+func (s settings) yaml() string {
+	return fmt.Sprintf(`
+vercel: {timeout: %s}
+accounts:
+  - name: %s
+    budget: {calls: %d, per: 1s, reserve: 1, in_flight: %d}
+    retry: {max_attempts: 50, base: 100ms, cap: 1s}
+projects:
+  - {project: "%s", account: %s, linger: %s}
+worker: {servers: 4, concurrency: 32, metrics: ""}
+`, s.timeout, account, s.calls, s.inFlight, s.project, account, s.linger)
+}
+
+// site is everything around the workers: Redis, the API, a producer's client
+// and the record of what was asked for. What it starts ends with the test.
+type site struct {
+	settings
+	redis  *redistest.Server
+	url    string // of Redis, with the password
+	rdb    redis.UniversalClient
+	api    *emulator.Emulator
+	apiURL string
+	client *enqueue.Client
+	ledger ledger
+
+	mu        sync.Mutex
+	processes []*process // all that ever ran
+	started   int
+}
+
+func newSite(t *testing.T, c settings) *site {
+	t.Helper()
+	options := []string{"--requirepass", password}
+	if c.durable {
+		options = append(options, "--appendonly", "yes", "--appendfsync", "always")
+	}
+	s := &site{settings: c, redis: redistest.Start(t, options...)}
+	s.url = strings.Replace(s.redis.URL(), "redis://", "redis://:"+password+"@", 1)
+
+	var err error
+	s.api, err = emulator.New(emulator.Config{
+		Tokens: []emulator.Token{{Name: tokenName, Secret: token}},
+		Limit:  s.limit(), Faults: c.faults,
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(s.api)
+	s.apiURL = server.URL
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { _ = s.api.Close() }) // first: the server waits for calls that hang
+
+	s.rdb, err = redisurl.Open(s.url, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.rdb.Close() })
+	s.client, err = enqueue.New(enqueue.Config{Client: s.rdb, Source: "chaos"})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.assertSecret(t) })
+	return s
+}
+
+// limit is the one of the API: the very budget of the workers.
+func (s *site) limit() emulator.Limit { return emulator.Limit{Calls: s.calls, Per: time.Second} }
+
+// worker starts a worker with the site's settings.
+func (s *site) worker(t *testing.T) *process {
+	t.Helper()
+	s.mu.Lock()
+	s.started++
+	name := fmt.Sprintf("worker %d", s.started)
+	s.mu.Unlock()
+	return s.launch(t, name, "worker")
+}
+
+// run runs a command of the program to its end, as an operator would, and
+// returns what it printed.
+func (s *site) run(t *testing.T, args ...string) string {
+	t.Helper()
+	p := s.launch(t, strings.Join(args, " "), args...)
+	code := p.exit(t, 20*time.Second)
+	require.Zero(t, code, "edgepurge %s: %s", p.name, p.out.String())
+	return p.out.String()
+}
+
+func (s *site) launch(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "edgepurge.yaml")
+	require.NoError(t, os.WriteFile(config, []byte(s.yaml()), 0o600))
+	p := launch(t, name, []string{
+		"EDGEPURGE_REDIS_URL=" + s.url, "EDGEPURGE_VERCEL_URL=" + s.apiURL, "VERCEL_TOKEN=" + token,
+		"EDGEPURGE_CONFIG=" + config, "EDGEPURGE_LOG=info,json",
+	}, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.processes = append(s.processes, p)
+	return p
+}
+
+// assertSecret looks for token and password, and for a race, in everything that
+// every process printed, and for the token in everything that Redis was told.
+func (s *site) assertSecret(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.processes {
+		text := p.out.String()
+		assert.NotContains(t, text, token, "%s prints the token", p.name)
+		assert.NotContains(t, text, password, "%s prints the password of Redis", p.name)
+		assert.NotContains(t, text, "DATA RACE", p.name)
+		assert.NotContains(t, text, "panic", p.name)
+	}
+	if !s.durable {
+		return
+	}
+	dir, err := s.rdb.ConfigGet(context.Background(), "dir").Result()
+	if !assert.NoError(t, err) {
+		return
+	}
+	logs, err := filepath.Glob(filepath.Join(dir["dir"], "appendonlydir", "*.aof"))
+	assert.NoError(t, err)
+	assert.NotEmpty(t, logs)
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
+		assert.NoError(t, err)
+		assert.NotContains(t, string(text), token, "the token is stored in Redis")
+	}
+}
