@@ -95,7 +95,7 @@ func (d *deadChange) run(cmd *cobra.Command, ids []string) error {
 		}
 		return usagef(cmd, "say which letters: by id, --reason, --project, --account, --older-than or --newer-than, or --all for every one")
 	}
-	asks := isTerminal(d.app.stdin) && isTerminal(d.app.stderr)
+	asks := isTerminal(d.app.stdin)
 	if d.mustSay && !d.yes && !asks {
 		return usagef(cmd, "%s cannot ask, since this is no terminal: add --yes if it is meant", cmd.CommandPath())
 	}

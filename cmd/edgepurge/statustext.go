@@ -90,7 +90,7 @@ func (a *accountStatus) write(w io.Writer, now time.Time) {
 // String is the budget for people.
 func (b *budgetStatus) String() string {
 	if b.Calls == 0 && b.Learned == 0 {
-		return fmt.Sprintf("unlimited, %d calls used in %s", b.Used, brief(b.per))
+		return "unlimited" // and nobody counts
 	}
 	text := fmt.Sprintf("%d of %d calls used in %s, %d left", b.Used, b.Calls, brief(b.per), b.Left)
 	if b.Calls == 0 {

@@ -70,6 +70,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = 2 // what cobra takes by itself
 	near := cmd.SuggestionsFor(args[0])
 	if len(near) == 0 {
 		return usagef(cmd, "unknown command %q for %q", args[0], cmd.CommandPath())
