@@ -54,6 +54,7 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	retried, _ := asynq.GetRetryCount(ctx)
 	attempt := call.Attempt + retried + 1
 	b := batchOf(call)
+	asked := time.Now()
 	got, err := t.lanes.Acquire(ctx, a.pace(call.Lane), b, attempt, isHalf(call.Batch))
 	if err != nil {
 		return err
@@ -66,6 +67,9 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 		return &laterError{after: got.Wait, why: string(got.Refused)}
 	case got.Refused != "":
 		return t.handBack(ctx, a, b, attempt, Reason(got.Refused))
+	}
+	if !mayStillCall(asked) {
+		return errors.New("stopped for long after the lease was given")
 	}
 	return t.try(ctx, a, *got.Batch, attempt)
 }

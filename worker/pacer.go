@@ -94,6 +94,7 @@ func (p *pacer) serve(ctx context.Context) (time.Duration, error) {
 		if !p.enter(ctx) {
 			return 0, ctx.Err()
 		}
+		asked := time.Now()
 		batch, wait, err := p.claimWhole(ctx)
 		if batch == nil {
 			p.leave()
@@ -103,12 +104,21 @@ func (p *pacer) serve(ctx context.Context) (time.Duration, error) {
 			return wait, p.hint(ctx, wait)
 		}
 		p.calls.Go(func() {
-			p.call(context.WithoutCancel(ctx), *batch)
+			if mayStillCall(asked) {
+				p.call(context.WithoutCancel(ctx), *batch)
+			} else {
+				p.log.Warn().Str("batch", batch.ID).Msg("stopped for long after a claim: the lease ends and the items go back to their lane")
+			}
 			p.leave()
 			signal(p.ended) // and so another may begin
 		})
 	}
 }
+
+// mayStillCall reports whether a call on a lease that was asked for then ends
+// before the lease does. It does not when this process was stopped in between (a
+// SIGSTOP, a starved machine): then others may have the items and the budget.
+func mayStillCall(asked time.Time) bool { return time.Since(asked) < leaseMargin }
 
 // enter waits for room for a call; false means that ctx ended first.
 func (p *pacer) enter(ctx context.Context) bool {
