@@ -40,6 +40,12 @@ type Config struct {
 	// Source is the Source of requests that name none, at most
 	// tasks.MaxSourceBytes; empty leaves them without.
 	Source string
+	// WaitReplicas is how many replicas must have a request before Purge accepts
+	// it, 0 to 100, by Redis's WAIT; 0, the default, waits for none. Without it a
+	// fail-over may lose requests that were accepted an instant before.
+	WaitReplicas int
+	// WaitTimeout bounds that wait for each task, 1 ms to 1 m. Default 1 s.
+	WaitTimeout time.Duration
 }
 
 // Client stores purge requests. It is safe for concurrent use.
@@ -72,7 +78,11 @@ func New(c Config) (*Client, error) {
 		client.rdb, client.place = rdb, redisurl.Redact(c.Redis)
 		client.close = sync.OnceValue(rdb.Close)
 	}
-	client.queue = asynq.NewClientFromRedisClient(client.rdb)
+	rdb, err := replicate(c, client.rdb)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	client.queue = asynq.NewClientFromRedisClient(rdb)
 	return client, nil
 }
 
@@ -114,7 +124,8 @@ type Receipt struct {
 // The error matches tasks.ErrInvalid if the request is at fault; it then names
 // all faults, and nothing was stored. Any other error means that Redis did not
 // take all of it, within ctx: it says how many tasks are stored, and it is safe
-// to send the request again, since items that still wait are merged. Give ctx a
+// to send the request again, since items that still wait are merged. It is a
+// *ReplicasError if too few replicas have the request by now. Give ctx a
 // deadline: without one, go-redis may try an unreachable Redis for minutes.
 func (c *Client) Purge(ctx context.Context, p tasks.Purge) (Receipt, error) {
 	p, err := c.complete(p)
@@ -148,10 +159,11 @@ func (c *Client) store(ctx context.Context, p tasks.Purge) error {
 	if p.Priority == tasks.Urgent {
 		queue = tasks.QueueUrgent
 	}
-	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(tasks.TypeRequest, payload),
+	var unreplicated error
+	_, err = c.queue.EnqueueContext(withReplicasFault(ctx, &unreplicated), asynq.NewTask(tasks.TypeRequest, payload),
 		asynq.Queue(queue), asynq.TaskID(p.ID), asynq.MaxRetry(maxRetry), asynq.Timeout(taskTimeout))
-	if errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask) {
-		return nil
+	if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask) {
+		return unreplicated
 	}
 	return err
 }
