@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,6 +41,10 @@ func (a *app) exit(err error) int {
 		return exitDone
 	}
 	if errors.Is(err, errFailed) {
+		return exitFailed
+	}
+	if errors.Is(err, context.Canceled) {
+		a.notef("edgepurge: interrupted")
 		return exitFailed
 	}
 	for line := range strings.Lines(err.Error()) {
