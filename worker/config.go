@@ -3,6 +3,8 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -16,6 +18,9 @@ import (
 type Config struct {
 	// VercelURL is the base of Vercel's API. Default https://api.vercel.com.
 	VercelURL string
+	// AllowHTTP is the one host, besides loopback, to which the token may go
+	// without TLS: the name of an emulator in a private network. Default none.
+	AllowHTTP string
 	// Timeout bounds one API call. Default 10 s, at most 1 m.
 	Timeout time.Duration
 	// Accounts are the scopes of Vercel's rate limit, at least one, names unique.
@@ -181,9 +186,7 @@ var name = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 // token is a fault: a worker cannot call without one.
 func (c *Config) Validate() error {
 	var v faults
-	if u, err := url.Parse(c.VercelURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		v.add("vercel.url", "%q is not a URL such as https://api.vercel.com", c.VercelURL)
-	}
+	c.validateURL(&v)
 	v.between("vercel.timeout", c.Timeout, 100*time.Millisecond, time.Minute)
 	v.count("worker.servers", c.Servers, 1, 64)
 	v.count("worker.concurrency", c.Concurrency, 1, 1024)
@@ -212,6 +215,23 @@ func (c *Config) Validate() error {
 		p.validate(at, &v)
 	}
 	return errors.Join(v...)
+}
+
+// validateURL keeps the token from crossing a network in plain text.
+func (c *Config) validateURL(v *faults) {
+	u, err := url.Parse(c.VercelURL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		v.add("vercel.url", "%q is not a URL such as https://api.vercel.com", c.VercelURL)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()) && u.Hostname() != c.AllowHTTP:
+		v.add("vercel.url", "%q would send the token in plain text: use https, or set vercel.allow_http to %q if that network is yours",
+			c.VercelURL, u.Hostname())
+	}
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (c *Config) accountNames() string {
@@ -255,10 +275,10 @@ func (p *Project) validate(at string, v *faults) {
 	}
 	v.between(at+"linger", p.Linger, 0, time.Hour)
 	s := p.Spread
-	if s.Rate < 0 || s.Rate > 1e9 || s.Rate > 0 && s.Rate < 0.001 {
+	if math.IsNaN(s.Rate) || s.Rate < 0 || s.Rate > 1e9 || s.Rate > 0 && s.Rate < 0.001 {
 		v.add(at+"spread.rate", "%g is out of range: use 0 (unlimited) or 0.001 to 1e9 a second", s.Rate)
 	}
-	if s.Burst < 0 || s.Burst > 1e9 {
+	if math.IsNaN(s.Burst) || s.Burst < 0 || s.Burst > 1e9 {
 		v.add(at+"spread.burst", "%g is out of range: use 0 to 1e9", s.Burst)
 	}
 	v.between(at+"spread.max_delay", s.MaxDelay, 0, 30*24*time.Hour)
@@ -266,7 +286,7 @@ func (p *Project) validate(at string, v *faults) {
 		if w.Match == "" || strings.Contains(strings.TrimSuffix(w.Match, "*"), "*") {
 			v.add(fmt.Sprintf("%sspread.weights[%d].match", at, i), `%q must be an item, or the beginning of items and one "*"`, w.Match)
 		}
-		if w.Cost < 0 || w.Cost > 1e6 {
+		if math.IsNaN(w.Cost) || w.Cost < 0 || w.Cost > 1e6 {
 			v.add(fmt.Sprintf("%sspread.weights[%d].cost", at, i), "%g is out of range: use 0 to 1e6", w.Cost)
 		}
 	}
