@@ -22,6 +22,9 @@ func (r *reader) environment() {
 		r.override("vercel.url", "EDGEPURGE_VERCEL_URL")
 		r.cfg.Worker.VercelURL = v
 	}
+	if v := r.getenv("EDGEPURGE_VERCEL_ALLOW_HTTP"); v != "" {
+		r.cfg.Worker.AllowHTTP = v
+	}
 	if v := r.getenv("VERCEL_TOKEN"); v != "" {
 		r.environmentToken(v)
 	}

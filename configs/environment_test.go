@@ -14,7 +14,7 @@ import (
 func TestEnvironment_AloneIsEnough(t *testing.T) {
 	cfg, err := Load("", env(map[string]string{
 		"EDGEPURGE_REDIS_URL":  "redis://redis:6379/2",
-		"EDGEPURGE_VERCEL_URL": "http://emulator:8081",
+		"EDGEPURGE_VERCEL_URL": "http://127.0.0.1:8081",
 		"VERCEL_TOKEN":         "tok",
 		"VERCEL_TEAM_ID":       "team_1",
 		"VERCEL_PROJECT_ID":    "prj_1",
@@ -26,7 +26,7 @@ func TestEnvironment_AloneIsEnough(t *testing.T) {
 
 	want := Default()
 	want.Redis.URL = "redis://redis:6379/2"
-	want.Worker.VercelURL = "http://emulator:8081"
+	want.Worker.VercelURL = "http://127.0.0.1:8081"
 	want.Worker.Accounts[0].Token = "tok"
 	want.Worker.Accounts[0].TeamID = "team_1"
 	want.DefaultProject = "prj_1"

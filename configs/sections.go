@@ -28,8 +28,9 @@ func (r *reader) redis(path string, n ast.Node) {
 
 func (r *reader) vercel(path string, n ast.Node) {
 	r.section(path, n, keys{
-		"url":     r.text(&r.cfg.Worker.VercelURL),
-		"timeout": r.duration(&r.cfg.Worker.Timeout),
+		"url":        r.text(&r.cfg.Worker.VercelURL),
+		"allow_http": r.text(&r.cfg.Worker.AllowHTTP),
+		"timeout":    r.duration(&r.cfg.Worker.Timeout),
 	})
 }
 

@@ -230,3 +230,32 @@ func TestNew_RefusesAFaultyConfig(t *testing.T) {
 	require.ErrorContains(t, err, "account default: ")
 	assert.NotContains(t, err.Error(), "two words")
 }
+
+func TestConfig_PlainHTTP(t *testing.T) {
+	for _, c := range []struct {
+		url, allow string
+		ok         bool
+	}{
+		{"https://api.vercel.com", "", true},
+		{"http://127.0.0.1:8089", "", true},
+		{"http://127.8.8.8", "", true},
+		{"http://[::1]:8089", "", true},
+		{"http://localhost:8089", "", true},
+		{"http://api.vercel.com", "", false},
+		{"http://localhost.evil.example", "", false},
+		{"http://emulator:8089", "", false},
+		{"http://emulator:8089", "emulator", true},
+		{"http://other:8089", "emulator", false},
+		{"http://10.0.0.1", "", false},
+		{"http://0.0.0.0:8089", "", false},
+	} {
+		config := DefaultConfig()
+		config.Accounts[0].Token = "t"
+		config.VercelURL, config.AllowHTTP = c.url, c.allow
+		if err := config.Validate(); c.ok {
+			assert.NoError(t, err, c.url)
+		} else {
+			assert.ErrorContains(t, err, "plain text", c.url)
+		}
+	}
+}
