@@ -102,7 +102,7 @@ func (a *app) check(ctx context.Context, offline bool) *report {
 
 // each takes an error that was joined apart, however deep.
 func each(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the joins around it are taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

@@ -84,12 +84,12 @@ func (a *app) emulate(cmd *cobra.Command, f emulatorFlags) error {
 		return fmt.Errorf("%w: choose another address with --listen", err)
 	}
 	at := "http://" + listener.Addr().String()
-	token := emulatorToken
+	shown := emulatorToken
 	if cmd.Flags().Changed("token") {
-		token = "<the --token>"
+		shown = "<the --token>"
 	}
 	a.printf("emulated Vercel API at %s\n", at)
-	a.printf("  use it:   EDGEPURGE_VERCEL_URL=%s VERCEL_TOKEN=%s edgepurge worker\n", at, token)
+	a.printf("  use it:   EDGEPURGE_VERCEL_URL=%s VERCEL_TOKEN=%s edgepurge worker\n", at, shown)
 	a.printf("  journal:  %s/_emulator/calls\n", at)
 	// Close lets go of the calls that hang, which Shutdown would wait for.
 	return serve(cmd.Context(), listener, e, func() { _ = e.Close() })

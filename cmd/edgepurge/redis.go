@@ -36,7 +36,7 @@ func (a *app) openRedis(ctx context.Context, c configs.Config) (redis.UniversalC
 func redisFault(url string, err error) error {
 	place := redisurl.Redact(url)
 	if reply, ok := errors.AsType[redis.Error](err); ok {
-		return fmt.Errorf("Redis at %s refuses: %w (if it is the user or password: they stand in EDGEPURGE_REDIS_URL or redis.url)", place, reply)
+		return fmt.Errorf("refused by Redis at %s: %w (if it is the user or password: they stand in EDGEPURGE_REDIS_URL or redis.url)", place, reply)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op // without what go-redis and the pool say around it
@@ -44,7 +44,7 @@ func redisFault(url string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("Redis at %s does not answer: %w: start it, or set EDGEPURGE_REDIS_URL or redis.url", place, err)
+	return fmt.Errorf("no answer from Redis at %s: %w: start it, or set EDGEPURGE_REDIS_URL or redis.url", place, err)
 }
 
 // silence is go-redis's logger: what it logs, a dial that failed, comes back as

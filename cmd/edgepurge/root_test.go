@@ -5,11 +5,14 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/internal/redistest"
 )
 
 // result is what a command did.
@@ -92,4 +95,18 @@ func TestReadVersion(t *testing.T) {
 	v := readVersion()
 	assert.NotEmpty(t, v.Version)
 	require.True(t, strings.HasPrefix(v.Go, "go"), v.Go)
+}
+
+// A watch that is ended by hand has done what it was asked for.
+func TestStatus_Watch(t *testing.T) {
+	t.Parallel()
+	_, mini := redistest.Mini(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	env := map[string]string{"EDGEPURGE_REDIS_URL": "redis://" + mini.Addr()}
+	code := run(ctx, []string{"status", "--watch", "100ms"}, strings.NewReader(""), &stdout, &stderr, func(name string) string { return env[name] })
+	assert.Equal(t, exitDone, code, stderr.String())
+	assert.GreaterOrEqual(t, strings.Count(stdout.String(), "account default"), 2)
+	assert.NotContains(t, stdout.String(), "\x1b", "this is no terminal")
 }
