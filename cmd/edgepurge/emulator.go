@@ -83,7 +83,7 @@ func (a *app) emulate(cmd *cobra.Command, f emulatorFlags) error {
 	if err != nil {
 		return fmt.Errorf("%w: choose another address with --listen", err)
 	}
-	at := "http://" + listener.Addr().String()
+	at := "http://" + reachable(listener.Addr().String())
 	shown := emulatorToken
 	if cmd.Flags().Changed("token") {
 		shown = "<the --token>"
@@ -93,6 +93,15 @@ func (a *app) emulate(cmd *cobra.Command, f emulatorFlags) error {
 	a.printf("  journal:  %s/_emulator/calls\n", at)
 	// Close lets go of the calls that hang, which Shutdown would wait for.
 	return serve(cmd.Context(), listener, e, func() { _ = e.Close() })
+}
+
+// reachable is the address to use on this machine of one that listens at all.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return address
+	}
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // parseStatuses reads status=probability pairs.

@@ -147,3 +147,11 @@ func TestParseStatuses(t *testing.T) {
 		assert.ErrorContains(t, err, "status=probability", bad)
 	}
 }
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "127.0.0.1:8089", reachable("[::]:8089"))
+	assert.Equal(t, "127.0.0.1:8089", reachable("0.0.0.0:8089"))
+	assert.Equal(t, "[::1]:8089", reachable("[::1]:8089"))
+	assert.Equal(t, "10.0.0.7:8089", reachable("10.0.0.7:8089"))
+}
