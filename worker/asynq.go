@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -84,9 +85,21 @@ func errorLog(log zerolog.Logger) asynq.ErrorHandler {
 // asynqLog hands asynq's own messages to zerolog.
 type asynqLog struct{ log zerolog.Logger }
 
+// Debug hands on what asynq does.
 func (l asynqLog) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
-func (l asynqLog) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
-func (l asynqLog) Warn(args ...any)  { l.log.Warn().Msg(fmt.Sprint(args...)) }
+
+// Info hands on what asynq says of itself.
+func (l asynqLog) Info(args ...any) { l.log.Info().Msg(fmt.Sprint(args...)) }
+
+// Warn leaves out what asynq says of every archived task: errorLog has said why
+// it died, and no retry was exhausted.
+func (l asynqLog) Warn(args ...any) {
+	if line := fmt.Sprint(args...); !strings.HasPrefix(line, "Retry exhausted for task") {
+		l.log.Warn().Msg(line)
+	}
+}
+
+// Error hands on an error of asynq's own.
 func (l asynqLog) Error(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
 
 // Fatal is never called for what can happen at run time; a library must not exit.
