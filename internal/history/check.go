@@ -1,6 +1,7 @@
 package history
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -18,9 +19,9 @@ type Report struct {
 	// Lost items have neither, in the order of the requests. While a run goes
 	// on, what still waits is among them.
 	Lost []Loss
-	// Waits says for each record given to Check how long after Accepted the last
-	// of its items was purged; negative if some were not.
-	Waits []time.Duration
+	// Waits says, by id, how long after Accepted the last item of a request was
+	// purged. Requests of which an item was not purged are missing.
+	Waits map[string]time.Duration
 	// Use says what the calls were spent on.
 	Use
 	// Broken is the calls that broke a limit of the API.
@@ -54,23 +55,23 @@ func Check(requests []Request, calls []Call, letters []Letter) Report {
 	purged := successes(calls)
 	dead := newGraveyard(letters)
 
-	report := Report{Use: use(calls), Broken: breaches(calls), Waits: make([]time.Duration, len(requests))}
-	ids := map[string]bool{}
+	report := Report{Use: use(calls), Broken: breaches(calls), Waits: map[string]time.Duration{}}
+	whole := map[string]bool{} // by id: every item was purged so far
 	for i := range requests {
 		r := &requests[i]
-		ids[r.ID] = true
+		if _, known := whole[r.ID]; !known {
+			whole[r.ID] = true
+		}
 		due := r.due()
 		for _, item := range r.Items {
 			k := key{r.Family, item}
 			report.Asked++
 			if end, ok := purged.firstSince(k, due); ok {
 				report.Purged++
-				if report.Waits[i] >= 0 {
-					report.Waits[i] = max(report.Waits[i], end.Sub(r.Accepted))
-				}
+				report.Waits[r.ID] = max(report.Waits[r.ID], end.Sub(r.Accepted))
 				continue
 			}
-			report.Waits[i] = -1
+			whole[r.ID] = false
 			if dead.holds(k, r.ID, due) {
 				report.Dead++
 				continue
@@ -78,7 +79,8 @@ func Check(requests []Request, calls []Call, letters []Letter) Report {
 			report.Lost = append(report.Lost, Loss{Request: r.ID, Family: r.Family, Item: item, Due: due})
 		}
 	}
-	report.Requests = len(ids)
+	report.Requests = len(whole)
+	maps.DeleteFunc(report.Waits, func(id string, _ time.Duration) bool { return !whole[id] })
 	return report
 }
 

@@ -34,7 +34,7 @@ func breach(c *Call) string {
 		}
 	}
 	switch most := mostItems(c.Kind); {
-	case len(c.Items) == 0:
+	case len(c.Items) == 0 && c.OK: // of a call that it refuses, the far side may not read the items
 		return "holds no items"
 	case c.StringForm && bytes > tasks.MaxTagStringBytes:
 		return fmt.Sprintf("its string is %d bytes long, the limit is %d", bytes, tasks.MaxTagStringBytes)

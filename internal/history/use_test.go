@@ -107,6 +107,7 @@ func TestBroken(t *testing.T) {
 		{"image of 8192 bytes", kind(called(0, 200, strings.Repeat("a", 8192)), tasks.SrcImage), ""},
 		{"image of 8193 bytes", kind(called(0, 200, strings.Repeat("a", 8193)), tasks.SrcImage), "8193 bytes"},
 		{"nothing", called(0, 200), "no items"},
+		{"nothing that was read", called(0, 429), ""},
 		{"unknown kind", kind(called(0, 200, "a"), "all"), `kind "all"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
