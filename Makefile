@@ -3,6 +3,8 @@ GO       ?= go
 FUZZTIME ?= 30s
 COUNT    ?= 3
 BENCH    ?= .
+STORM    ?= 3m
+SEED     ?= 0
 
 TOOL := $(GO) tool -modfile=.ci/tools.mod
 
@@ -36,6 +38,11 @@ fuzz: ## run every fuzz target, each for FUZZTIME (30s)
 bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 minutes each, and sum them up
 	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime=1x -count=$(COUNT) -timeout=0 ./internal/bench >bench.out || { cat bench.out; exit 1; }
 	$(TOOL) benchstat bench.out
+
+.PHONY: chaos
+chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run
+	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 30m \
+		-chaos.duration $(STORM) -chaos.seed $(SEED) -chaos.rate 650 -chaos.hurry=false
 
 .PHONY: demo
 demo: ## play a CMS burst through the real path, without Redis, token or network

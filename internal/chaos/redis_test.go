@@ -52,7 +52,7 @@ func TestRedis_DownAtStart(t *testing.T) {
 	require.True(t, w.running())
 	w.assertIdle(t, before, idleShare, 1)
 
-	s.redis.Restart(t)
+	s.restartRedis(t)
 	require.NoError(t, s.ask(t.Context(), one("r-1", "post-1")))
 	await(t, 20*time.Second, "the worker works by itself", func() bool { return s.purged("post-1") })
 	s.drain(t, 10*time.Second, false)
@@ -76,7 +76,7 @@ func TestRedis_RestartedInABurst(t *testing.T) {
 	for i, w := range workers {
 		w.assertIdle(t, before[i], 2*idleShare, 60) // both see it coming and give up what they were at
 	}
-	s.redis.Restart(t)
+	s.restartRedis(t)
 	burst.end(t)
 	s.drain(t, 40*time.Second, true)
 	for _, w := range workers {

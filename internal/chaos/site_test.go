@@ -111,6 +111,14 @@ func newSite(t *testing.T, c settings) *site {
 // limit is the one of the API: the very budget of the workers.
 func (s *site) limit() emulator.Limit { return emulator.Limit{Calls: s.calls, Per: time.Second} }
 
+// restartRedis starts Redis again after a kill and waits until it has read its
+// AOF; without the password it does not say whether it has.
+func (s *site) restartRedis(t *testing.T) {
+	t.Helper()
+	s.redis.Restart(t)
+	await(t, 20*time.Second, "Redis reads its AOF", func() bool { return s.rdb.Ping(context.Background()).Err() == nil })
+}
+
 // worker starts a worker with the site's settings.
 func (s *site) worker(t *testing.T) *process {
 	t.Helper()

@@ -1,0 +1,128 @@
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// kind is what goes wrong.
+type kind string
+
+const (
+	killWorker   kind = "kill -9 of a worker"
+	stopWorker   kind = "SIGSTOP of a worker"
+	termWorker   kind = "SIGTERM of a worker"
+	killRedis    kind = "kill -9 of Redis"
+	stopRedis    kind = "SIGSTOP of Redis"
+	apiHangs     kind = "API hangs"
+	apiResets    kind = "API resets connections"
+	apiFails     kind = "storm of 5xx"
+	apiRefuses   kind = "storm of 429"
+	tokenExpires kind = "token expires"
+	poisonTag    kind = "poisonous tag"
+	flood        kind = "flood of one tenant"
+)
+
+// trait says whom a fault strikes, where two must not overlap, and how long it lasts.
+type trait struct {
+	kind        kind
+	on          string // "worker" is any of them
+	least, span time.Duration
+}
+
+var traits = []trait{
+	{killWorker, "worker", 200 * time.Millisecond, 3 * time.Second},
+	{stopWorker, "worker", time.Second, 7 * time.Second}, // a lease is 6 s
+	{termWorker, "worker", 500 * time.Millisecond, 2 * time.Second},
+	{killRedis, "redis", 200 * time.Millisecond, 2 * time.Second},
+	{stopRedis, "redis", 500 * time.Millisecond, 3 * time.Second},
+	{apiHangs, "hangs", time.Second, 3 * time.Second},
+	{apiResets, "resets", time.Second, 3 * time.Second},
+	{apiFails, "fails", time.Second, 3 * time.Second},
+	{apiRefuses, "refuses", time.Second, 2 * time.Second},
+	{tokenExpires, "token", time.Second, 2 * time.Second},
+	{poisonTag, "poison", 0, 0},
+	{flood, "flood", 0, 0},
+}
+
+// fault is one entry of a schedule.
+type fault struct {
+	kind   kind
+	at     time.Duration // from the start
+	until  time.Duration
+	worker int // whom it strikes, if a worker
+}
+
+func (f fault) String() string {
+	return fmt.Sprintf("%5.1f s to %5.1f s: %s", f.at.Seconds(), f.until.Seconds(), f.kind)
+}
+
+// schedule draws what goes wrong when. It is a pure function: every kind comes
+// once before any comes again, none overlaps another on the same thing, and all
+// end within the length.
+func schedule(seed uint64, length time.Duration, workers int) []fault {
+	dice := rand.New(rand.NewPCG(seed, 0))
+	within := func(least, span time.Duration) time.Duration {
+		return least + time.Duration(dice.Float64()*float64(span))
+	}
+	gap := min(length/20, 2*time.Second) // on average
+	free := map[string]time.Duration{}   // when the thing is itself again
+	var all []fault
+	for at := gap; ; {
+		for _, i := range dice.Perm(len(traits)) {
+			tr := traits[i]
+			f := fault{kind: tr.kind, worker: dice.IntN(workers)}
+			on := tr.on
+			if on == "worker" {
+				on = fmt.Sprint("worker ", f.worker)
+			}
+			f.at = max(at, free[on])
+			f.until = f.at + within(tr.least, tr.span)
+			at += within(gap/2, gap)
+			if at > length {
+				slices.SortStableFunc(all, func(a, b fault) int { return cmp.Compare(a.at, b.at) })
+				return all
+			}
+			if f.until <= length {
+				free[on] = f.until + 100*time.Millisecond
+				all = append(all, f)
+			}
+		}
+	}
+}
+
+func TestSchedule_IsAFunctionOfItsSeed(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		one := schedule(seed, time.Minute, 3)
+		assert.Equal(t, one, schedule(seed, time.Minute, 3))
+		assert.NotEqual(t, one, schedule(seed+1, time.Minute, 3))
+	}
+}
+
+func TestSchedule_KeepsItsPromises(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		kinds := map[kind]int{}
+		ends := map[string]time.Duration{}
+		for _, f := range schedule(seed, 3*time.Minute, 3) {
+			kinds[f.kind]++
+			assert.LessOrEqual(t, f.until, 3*time.Minute)
+			on := string(f.kind)
+			if f.kind == killWorker || f.kind == stopWorker || f.kind == termWorker {
+				on = fmt.Sprint(f.worker)
+			} else if f.kind == killRedis || f.kind == stopRedis {
+				on = "redis"
+			}
+			assert.Greater(t, f.at, ends[on], "seed %d: %s overlaps", seed, f)
+			ends[on] = f.until
+		}
+		assert.Len(t, kinds, len(traits), "seed %d", seed)
+	}
+}
