@@ -1,0 +1,135 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// Prefix is the path below which a Handler serves its sources.
+const Prefix = "/hooks/"
+
+const (
+	// answerWithin leaves 0.3 s of the 1.5 s that senders are promised: Ghost
+	// gives a hook 2 s, and never comes back.
+	answerWithin = 1200 * time.Millisecond
+	// bodyWithin ends before answerWithin, so that a slow sender gets an answer.
+	bodyWithin = time.Second
+	// dedupeWithin bounds each question to the Dedupe: it is a convenience, and
+	// must not use up the time in which a purge could be stored.
+	dedupeWithin = 300 * time.Millisecond
+)
+
+// Letter is a delivery that could not be mapped, for people to look at.
+type Letter struct {
+	Source     string
+	ID         string // as in the answer and the log
+	ReceivedAt time.Time
+	Header     http.Header // without credentials
+	Body       []byte      // without the secret, if the sender puts it there
+	Reason     string
+}
+
+// Config is what a Handler works with. Enqueue and Dead are required.
+type Config struct {
+	// Enqueue stores a purge request and returns once it is safe. It must end
+	// with its context. An error that matches tasks.ErrInvalid makes the
+	// delivery a dead letter, any other one a 503.
+	Enqueue func(ctx context.Context, p tasks.Purge) error
+	// Dead keeps a delivery that could not be mapped; as Enqueue otherwise.
+	Dead func(ctx context.Context, l Letter) error
+	// Dedupe remembers deliveries; nil: each is taken in as often as it comes.
+	Dedupe Dedupe
+	// Count is told what became of each delivery; nil: nobody counts.
+	Count func(source string, outcome Outcome)
+	// Log gets a line for each delivery; its zero value logs nothing.
+	Log zerolog.Logger
+}
+
+// Handler serves POST /hooks/<source>. It answers each request within 1.5
+// seconds, and never with a redirect or 410. Its caller must not either: an
+// http.ServeMux redirects unclean paths.
+type Handler struct {
+	Config
+	hooks map[string]*Hook
+}
+
+// NewHandler returns a Handler for hooks, whose names differ.
+func NewHandler(c Config, hooks ...*Hook) (*Handler, error) {
+	if c.Enqueue == nil || c.Dead == nil {
+		return nil, errors.New("webhook: Config.Enqueue and Config.Dead are required")
+	}
+	if c.Count == nil {
+		c.Count = func(string, Outcome) {}
+	}
+	h := &Handler{Config: c, hooks: make(map[string]*Hook, len(hooks))}
+	for _, hook := range hooks {
+		if h.hooks[hook.name] != nil {
+			return nil, fmt.Errorf("webhook: two sources have the name %q", hook.name)
+		}
+		h.hooks[hook.name] = hook
+	}
+	return h, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, below := strings.CutPrefix(r.URL.Path, Prefix)
+	hook := h.hooks[name]
+	if !below || hook == nil {
+		refusal(http.StatusNotFound).write(w)
+		return
+	}
+	if r.Method != http.MethodPost {
+		h.Count(name, BadMethod)
+		refusal(http.StatusMethodNotAllowed).write(w)
+		return
+	}
+	now := time.Now()
+	// A sender that hangs up has still told what changed: the purge goes on.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerWithin)
+	defer cancel()
+	body, err := readBody(ctx, w, r, hook.limits.Body)
+	if err != nil {
+		h.refuse(w, name, err)
+		return
+	}
+	d := Delivery{Method: r.Method, URL: r.RequestURI, Header: r.Header, Body: body, Now: now}
+	if d.URL == "" {
+		d.URL = r.URL.RequestURI()
+	}
+	if r.Host != "" && d.Header.Get("Host") == "" { // net/http takes it out, but it may be signed
+		d.Header = r.Header.Clone()
+		d.Header.Set("Host", r.Host)
+	}
+	done := make(chan result, 1)
+	go func() { done <- h.take(ctx, hook, d) }()
+	select {
+	case got := <-done:
+		h.Count(name, got.outcome)
+		answerTo(got).write(w)
+	case <-ctx.Done(): // what take does after this is a second purge at worst: the sender comes again
+		h.Count(name, Unavailable)
+		h.Log.Error().Str("source", name).Dur("after", answerWithin).Msg("webhook not taken in: not stored in time")
+		answerTo(result{outcome: Unavailable}).write(w)
+	}
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, name string, err error) {
+	if errors.Is(err, errTooLarge) {
+		h.Count(name, TooLarge)
+		h.Log.Warn().Str("source", name).Msg("webhook refused: its body is larger than limits.body")
+		refusal(http.StatusRequestEntityTooLarge).hangingUp().write(w)
+		return
+	}
+	h.Count(name, Unavailable)
+	h.Log.Warn().Str("source", name).Err(err).Msg("webhook not taken in: its body did not arrive")
+	refusal(http.StatusServiceUnavailable).hangingUp().write(w)
+}

@@ -1,0 +1,61 @@
+package webhook
+
+import "crypto/sha256"
+
+// Reason says how the verification of a delivery ended. It is for logs: the
+// sender is never told.
+type Reason string
+
+// The reasons.
+const (
+	Verified        Reason = "verified"
+	ReasonMissing   Reason = "missing"       // the credential, or a part of what it signs, is not there
+	ReasonMalformed Reason = "malformed"     // it cannot be read
+	ReasonRepeated  Reason = "repeated"      // it stands twice
+	ReasonMismatch  Reason = "mismatch"      // it is wrong, or made with another secret
+	ReasonTimestamp Reason = "bad_timestamp" // rightly signed, but the time cannot be read
+	ReasonStale     Reason = "stale"         // rightly signed too long ago
+	ReasonFuture    Reason = "future"        // rightly signed too far ahead
+)
+
+// proof is how one verifier judged a delivery.
+type proof struct {
+	reason Reason
+	// content identifies what was signed, time included; zero if nothing was.
+	content [sha256.Size]byte
+	signed  bool
+}
+
+// verifier is a compiled Verifier with its secrets.
+type verifier interface {
+	verify(r *request) proof
+}
+
+// Verify tells whether the delivery is genuine, and why not. It depends on
+// nothing but its arguments. Any verifier of the source may pass.
+func (h *Hook) Verify(d Delivery) (ok bool, why Reason) {
+	p := h.prove(d)
+	return p.reason == Verified, p.reason
+}
+
+// prove asks the verifiers in their order. Of several that fail, the first that
+// found its credential gives the reason.
+func (h *Hook) prove(d Delivery) proof {
+	r := &request{Delivery: d, publicPath: h.publicPath}
+	verdict := proof{reason: ReasonMissing}
+	for _, v := range h.verifiers {
+		p := v.verify(r)
+		if p.reason == Verified {
+			return p
+		}
+		if verdict.reason == ReasonMissing {
+			verdict = proof{reason: p.reason}
+		}
+	}
+	return verdict
+}
+
+// noneVerifier lets everything pass.
+type noneVerifier struct{}
+
+func (noneVerifier) verify(*request) proof { return proof{reason: Verified} }
