@@ -52,6 +52,7 @@ dead letters for people to look at.`,
 		newHoldCommand(a),
 		newDeadCommand(a),
 		newCheckCommand(a),
+		newDemoCommand(a),
 		newEmulatorCommand(a),
 		newVersionCommand(a),
 	)
