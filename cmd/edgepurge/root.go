@@ -53,6 +53,7 @@ dead letters for people to look at.`,
 		newDeadCommand(a),
 		newCheckCommand(a),
 		newDemoCommand(a),
+		newDevCommand(a),
 		newEmulatorCommand(a),
 		newVersionCommand(a),
 	)
