@@ -20,6 +20,7 @@ import (
 
 var (
 	program  = flag.String("chaos.program", "", "test this `file` instead of building the program")
+	logs     = flag.String("chaos.logs", "", "keep what every process printed in this `folder`")
 	withRace = flag.Bool("chaos.race", false, "build the program under test with the race detector")
 )
 
@@ -64,6 +65,10 @@ func launch(tb testing.TB, name string, env []string, args ...string) *process {
 	}()
 	tb.Cleanup(func() {
 		p.kill()
+		if *logs != "" {
+			file := strings.NewReplacer("/", "_", " ", "_").Replace(fmt.Sprintf("%s-%s-%d.log", tb.Name(), p.name, p.cmd.Process.Pid))
+			require.NoError(tb, os.WriteFile(filepath.Join(*logs, file), []byte(p.out.String()), 0o600))
+		}
 		if tb.Failed() {
 			tb.Logf("the last lines of %s:\n%s", p.name, p.out.tail(4<<10))
 		}

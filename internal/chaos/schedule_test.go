@@ -115,10 +115,12 @@ func TestSchedule_KeepsItsPromises(t *testing.T) {
 			kinds[f.kind]++
 			assert.LessOrEqual(t, f.until, 3*time.Minute)
 			on := string(f.kind)
-			if f.kind == killWorker || f.kind == stopWorker || f.kind == termWorker {
+			switch f.kind {
+			case killWorker, stopWorker, termWorker:
 				on = fmt.Sprint(f.worker)
-			} else if f.kind == killRedis || f.kind == stopRedis {
+			case killRedis, stopRedis:
 				on = "redis"
+			default: // alone
 			}
 			assert.Greater(t, f.at, ends[on], "seed %d: %s overlaps", seed, f)
 			ends[on] = f.until
