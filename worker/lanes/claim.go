@@ -63,7 +63,7 @@ const (
 	RefusedSpread      Refusal = "spread"       // lane
 	RefusedLinger      Refusal = "linger"       // lane
 	RefusedEmpty       Refusal = "empty"        // lane
-	Superseded         Refusal = "superseded"   // an attempt whose items went back to their lane
+	Superseded         Refusal = "superseded"   // a batch whose items went back to their lane
 )
 
 // OfAccount reports whether the refusal holds for every lane of the account.
@@ -102,7 +102,11 @@ func (l *Lanes) Claim(ctx context.Context, pace Pace, lane tasks.Lane, batch str
 	k := keysOf(pace.Account)
 	names := []string{
 		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
-		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(),
+		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(),
+	}
+	if lane.Priority == tasks.Urgent {
+		// Urgent items wait for no bookings but those of urgent halves.
+		names[11] = k.bookedUrgent()
 	}
 	reply, err := claimScript.Run(ctx, l.rdb, names, settings, lane.Project, rank(lane.Priority), lane.ID(), batch).Slice()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // Due lists the accounts whose hint says that there is something to do by now.
 func (l *Lanes) Due(ctx context.Context) ([]string, error) {
-	now, err := l.rdb.Time(ctx).Result()
+	now, err := l.now(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look which accounts are due: %w", err)
 	}
@@ -27,17 +27,22 @@ func (l *Lanes) Due(ctx context.Context) ([]string, error) {
 // SetDue moves the hint of an account after a look at it: wait from now, or no
 // hint at all if wait is negative.
 func (l *Lanes) SetDue(ctx context.Context, account string, wait time.Duration) error {
-	var err error
-	if wait < 0 {
-		err = l.rdb.ZRem(ctx, KeyDue, account).Err()
-	} else {
-		at := time.Now().Add(wait).UnixMilli()
-		err = l.rdb.ZAdd(ctx, KeyDue, redis.Z{Score: float64(at), Member: account}).Err()
-	}
-	if err != nil {
+	if err := l.setDue(ctx, account, wait); err != nil {
 		return fmt.Errorf("note when account %s is due: %w", account, err)
 	}
 	return nil
+}
+
+func (l *Lanes) setDue(ctx context.Context, account string, wait time.Duration) error {
+	if wait < 0 {
+		return l.rdb.ZRem(ctx, KeyDue, account).Err()
+	}
+	now, err := l.now(ctx)
+	if err != nil {
+		return err
+	}
+	at := now.Add(wait).UnixMilli()
+	return l.rdb.ZAdd(ctx, KeyDue, redis.Z{Score: float64(at), Member: account}).Err()
 }
 
 // Accounts lists every account that Redis has a hint for.

@@ -101,7 +101,7 @@ func (l *Lanes) offerProject(ctx context.Context, k keys, scope string) error {
 	if err != nil {
 		return err
 	}
-	now, err := l.rdb.Time(ctx).Result()
+	now, err := l.now(ctx)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ func (k keys) inflight() string               { return k.prefix + "inflight" }
 func (k keys) batches() string                { return k.prefix + "inflight:batch" }
 func (k keys) budget() string                 { return k.prefix + "budget" }
 func (k keys) booked() string                 { return k.prefix + "budget:booked" }
+func (k keys) bookedUrgent() string           { return k.prefix + "budget:booked:urgent" }
 func (k keys) state() string                  { return k.prefix + "budget:state" }
 func (k keys) spread(project string) string   { return k.prefix + "spread:" + project }
 func (k keys) hold() string                   { return k.prefix + "hold" }

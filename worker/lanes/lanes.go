@@ -83,6 +83,9 @@ func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, 
 	return sum, nil
 }
 
+// now is the time by Redis, so that no worker's clock matters.
+func (l *Lanes) now(ctx context.Context) (time.Time, error) { return l.rdb.Time(ctx).Result() }
+
 // hint notes in KeyDue that an account has something to do at the given time;
 // the zero time says nothing.
 func (l *Lanes) hint(ctx context.Context, account string, at time.Time) error {

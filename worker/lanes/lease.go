@@ -32,7 +32,8 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 	}
 	k := keysOf(pace.Account)
 	names := []string{
-		k.inflight(), k.batches(), k.budget(), k.state(), k.spread(b.Lane.Project), k.hold(), k.superseded(), k.booked(),
+		k.inflight(), k.batches(), k.budget(), k.state(), k.spread(b.Lane.Project), k.hold(), k.superseded(),
+		k.booked(), k.bookedUrgent(),
 	}
 	args := []any{
 		settings, b.Lane.Project, flag(b.Lane.Priority == tasks.Urgent), b.ID, attempt, b.Lane.ID(),
@@ -103,7 +104,7 @@ const expiredMost = 100
 // Expired lists batches whose lease has ended without Finish: their worker died
 // or lost Redis.
 func (l *Lanes) Expired(ctx context.Context, account string) ([]Batch, error) {
-	now, err := l.rdb.Time(ctx).Result()
+	now, err := l.now(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look for dead workers of account %s: %w", account, err)
 	}
@@ -185,8 +186,12 @@ func (l *Lanes) wake(ctx context.Context, account string) error {
 // LearnMax notes that the API takes fewer items of a kind in one call than
 // documented. It is believed for an hour.
 func (l *Lanes) LearnMax(ctx context.Context, account string, kind tasks.Kind, most int) error {
-	until := time.Now().Add(learnedFor).UnixMilli()
-	err := l.rdb.HSet(ctx, keysOf(account).state(), "max:"+string(kind), fmt.Sprintf("%d:%d", most, until)).Err()
+	now, err := l.now(ctx)
+	if err != nil {
+		return fmt.Errorf("note the most items a call of account %s may hold: %w", account, err)
+	}
+	until := now.Add(learnedFor).UnixMilli()
+	err = l.rdb.HSet(ctx, keysOf(account).state(), "max:"+string(kind), fmt.Sprintf("%d:%d", most, until)).Err()
 	if err != nil {
 		return fmt.Errorf("note the most items a call of account %s may hold: %w", account, err)
 	}

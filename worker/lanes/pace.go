@@ -28,7 +28,8 @@ type Pace struct {
 	Full   int
 	Linger time.Duration
 
-	// Rate is the spread in cost a second, 0 unlimited; Burst its bucket.
+	// Rate is the spread in cost a second, 0 unlimited; Burst its bucket, by
+	// default Rate and at least 1: a bucket that holds nothing lets nothing go.
 	Rate, Burst float64
 	MaxDelay    time.Duration
 	Weights     []Weight
@@ -77,6 +78,9 @@ func (p Pace) encode(lane tasks.Lane) (string, error) {
 		Rate: p.Rate, Burst: p.Burst, MaxDelay: p.MaxDelay.Milliseconds(), Weights: p.Weights,
 		StaggerMin: p.StaggerMin.Milliseconds(), StaggerOver: p.StaggerOver.Milliseconds(),
 		Kind: lane.Kind, Deadline: lane.DeadlineSeconds,
+	}
+	if w.Burst <= 0 {
+		w.Burst = max(w.Rate, 1)
 	}
 	if lane.Operation != tasks.Delete {
 		w.StaggerOver = 0

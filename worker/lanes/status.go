@@ -37,7 +37,7 @@ type Status struct {
 func (l *Lanes) Status(ctx context.Context, account string, per time.Duration) (Status, error) {
 	var s Status
 	var err error
-	if s.Now, err = l.rdb.Time(ctx).Result(); err != nil {
+	if s.Now, err = l.now(ctx); err != nil {
 		return s, fmt.Errorf("status of account %s: %w", account, err)
 	}
 	if s.Holds, err = l.Holds(ctx, account); err != nil {

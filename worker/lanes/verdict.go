@@ -18,8 +18,11 @@ const verdictKept = 24 * time.Hour
 // task, from the web UI say, finds no note and makes the call.
 func (l *Lanes) NoteVerdict(ctx context.Context, account, batch string) error {
 	key := keysOf(account).verdicts()
-	now := time.Now()
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	now, err := l.now(ctx)
+	if err != nil {
+		return fmt.Errorf("note the verdict on batch %s: %w", batch, err)
+	}
+	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.ZRemRangeByScore(ctx, key, "-inf", strconv.FormatInt(now.Add(-verdictKept).UnixMilli(), 10))
 		p.ZAdd(ctx, key, redis.Z{Score: float64(now.UnixMilli()), Member: batch})
 		return nil

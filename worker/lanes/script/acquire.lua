@@ -1,16 +1,19 @@
 -- acquire(an attempt that asynq makes): fence, budget and lease in one.
--- KEYS inflight, batches, budget, state, spread, hold, superseded, booked
+-- KEYS inflight, batches, budget, state, spread, hold, superseded, booked, booked by urgent
 -- ARGV pace, project, urgent, batch id, attempt, lane id, deadline, due, half of a split, item...
 local inflight, batches, budget, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local spread, hold, superseded, booked = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local spread, hold, superseded, booked, booked_urgent = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local pace, project, urgent = cjson.decode(ARGV[1]), ARGV[2], ARGV[3] == '1'
 local batch, attempt = ARGV[4], tonumber(ARGV[5])
 --#include time
 --#include budget
 
-if tonumber(redis.call('ZSCORE', superseded, batch) or 0) > now then return { 'superseded' } end
+if is_superseded(batch) then return { 'superseded' } end
 local before = redis.call('HGET', batches, batch)
-if before and cjson.decode(before).attempt == attempt then return { 'acquired', before } end
+if before and cjson.decode(before).attempt == attempt then
+  lease_call(batch, attempt, before) -- asynq may run one attempt twice: the lease covers the later one
+  return { 'acquired', before }
+end
 
 local function refuse(why, at) return { 'refused', why, ms(at), ms(now) } end
 local holds, is_probe = {}, false
@@ -19,9 +22,12 @@ for _, scope in ipairs({ 'account', 'project:' .. project }) do
   if held and held ~= 'probe' then return refuse('held', held) end
   if held then holds[scope] = h; is_probe = true end
 end
-local wait, why = budget_wait(urgent, false)
+local wait, why = budget_wait(urgent)
 if wait then
-  if why == 'budget' and ARGV[9] == '1' then redis.call('ZADD', booked, ms(wait + 5000), batch) end
+  if why == 'budget' and ARGV[9] == '1' then
+    redis.call('ZADD', booked, ms(wait + 5000), batch)
+    if urgent then redis.call('ZADD', booked_urgent, ms(wait + 5000), batch) end
+  end
   return refuse(why, wait)
 end
 if not before and redis.call('ZCARD', inflight) >= pace.in_flight then return refuse('in_flight', now + 100) end
@@ -33,6 +39,7 @@ if pace.rate > 0 then
   charge(cost_of(items), pace.rate)
 end
 redis.call('ZREM', booked, batch)
+redis.call('ZREM', booked_urgent, batch)
 for scope, h in pairs(holds) do probe(scope, h) end
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,

@@ -1,5 +1,5 @@
 -- Budget, holds, in-flight limit and spread: what may refuse a call.
--- Needs: inflight, batches, budget, state, spread, hold, booked, project, pace.
+-- Needs: inflight, batches, budget, state, spread, hold, superseded, project, pace.
 
 local function limit_of_budget()
   local limit = pace.calls
@@ -9,18 +9,27 @@ local function limit_of_budget()
   return limit
 end
 
+-- is_superseded tells that the items of a batch went back to their lane.
+local function is_superseded(batch)
+  return tonumber(redis.call('ZSCORE', superseded, batch) or 0) > now
+end
+
 -- booked_calls counts the halves of splits that were refused for the budget and
 -- come back for it: claims leave them up to half of it. Sent back to their lane,
--- they would only meet their poisonous twin again.
-local function booked_calls(limit)
+-- they would only meet their poisonous twin again. It answers too when the first
+-- booking lapses, should its half not come.
+local function booked_calls(booked, limit)
   redis.call('ZREMRANGEBYSCORE', booked, '-inf', ms(now))
-  return math.min(redis.call('ZCARD', booked), math.max(1, math.floor(limit / 2)))
+  local first = redis.call('ZRANGE', booked, 0, 0, 'WITHSCORES')
+  local count = math.min(redis.call('ZCARD', booked), math.max(1, math.floor(limit / 2)))
+  return count, tonumber(first[2]) or math.huge
 end
 
 -- budget_wait answers nil when a call may be made now, else when and why not.
 -- An entry's score is when its call had ended for certain, so that calls which
 -- travel for different times are still `per` apart where Vercel counts them.
-local function budget_wait(urgent, leave_booked)
+-- A claim says which bookings it leaves a call to.
+local function budget_wait(urgent, booked)
   local paused = tonumber(redis.call('HGET', state, 'paused_until') or 0)
   if paused > now then return paused, 'paused' end
   local limit = limit_of_budget()
@@ -28,12 +37,15 @@ local function budget_wait(urgent, leave_booked)
   redis.call('ZREMRANGEBYSCORE', budget, '-inf', ms(now - pace.per - 1))
   local room = limit
   if not urgent then room = limit - math.min(pace.reserve, limit - 1) end
-  if leave_booked then room = room - booked_calls(limit) end
+  local count, lapses = 0, math.huge
+  if booked then count, lapses = booked_calls(booked, limit) end
   local used = redis.call('ZCARD', budget)
-  if used < room then return nil end
-  local frees = redis.call('ZRANGE', budget, used - room, used - room, 'WITHSCORES')
-  if not frees[2] then return now + 250, 'budget' end -- all that is free is booked
-  return tonumber(frees[2]) + pace.per + 1, 'budget'
+  if used < room - count then return nil end
+  local at = redis.call('ZRANGE', budget, used - room + count, used - room + count, 'WITHSCORES')[2]
+  at = at and tonumber(at) + pace.per + 1
+  -- What is free, or would be, is booked: it is left until the booking lapses.
+  if not at or used < room then at = math.min(at or math.huge, lapses) end
+  return at, 'budget'
 end
 
 -- hold_of answers the hold of a scope: nil, until when it refuses, or 'probe'.
@@ -74,12 +86,13 @@ local function tokens_now(rate)
   return math.min(pace.burst, tonumber(had[1]) + rate * math.max(0, now - tonumber(had[2])) / 1000)
 end
 
--- raised is the rate that lets the backlog go within max_delay of its oldest item's due time.
+-- raised is the rate that lets debt and backlog go within max_delay of the oldest item's due time.
 local function raised(rate, backlog_cost, oldest)
   if pace.max_delay == 0 then return rate end
   local left = pace.max_delay - (now - oldest)
   if left <= 0 then return math.huge end
-  return math.max(rate, backlog_cost * 1000 / left)
+  local debt = math.max(0, -tokens_now(rate))
+  return math.max(rate, (debt + backlog_cost) * 1000 / left)
 end
 
 -- spread_wait answers nil when the bucket is out of debt, else until when it is in debt.
@@ -90,6 +103,13 @@ local function spread_wait(rate)
   return now + math.max(1, math.ceil(-tokens * 1000 / rate + 0.001))
 end
 
+-- keep_spread lets the bucket of a project that has gone quiet go once it would
+-- be full again, which is how a new one starts.
+local YEAR = 31536000000
+local function keep_spread(wait)
+  redis.call('PEXPIRE', spread, ms(math.min(YEAR, math.max(wait + 60000, redis.call('PTTL', spread)))))
+end
+
 -- charge takes the cost of a batch out of the bucket, into debt if need be.
 -- At an unlimited rate (the backlog is overdue) debt does not pile up.
 local function charge(amount, rate)
@@ -98,6 +118,7 @@ local function charge(amount, rate)
   else tokens = tokens_now(rate) - amount end
   redis.call('HSET', spread, 'tokens', string.format('%.6f', tokens), 'at', ms(now))
   redis.call('HSET', spread, 'until', ms(spread_wait(rate) or now))
+  keep_spread((pace.burst - tokens) * 1000 / pace.rate)
 end
 
 -- lease_call books one call: its lease, its place in the budget. Until `finish`

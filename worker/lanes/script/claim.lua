@@ -1,9 +1,9 @@
 -- claim(a batch of one lane for one call).
--- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked
+-- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded
 -- ARGV pace, project, priority, lane id, batch id
 local lanes, ready_key, pending_key, again_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local inflight, batches, budget, state = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local spread, hold, served, booked = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local spread, hold, served, booked, superseded = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local pace, project, p, lane_id, batch = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local ready, pending, again, lane_ids = {}, {}, {}, {}
 ready[p], pending[p], again[p], lane_ids[p] = ready_key, pending_key, again_key, lane_id
@@ -15,6 +15,9 @@ local urgent = p == 1
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('HGET', batches, batch)
 if before then return { 'claimed', before } end
+-- So late that the lease had ended and the items had gone back: a batch under this
+-- id could not be restored a second time.
+if is_superseded(batch) then return { 'refused', 'superseded', ms(now), ms(now) } end
 
 -- later moves the lane to where it may be served and tells the pacer why.
 local function later(reason, at)
@@ -29,15 +32,15 @@ end
 -- What concerns the whole account refuses without touching the lane.
 local account_hold, account_h = hold_of('account')
 if account_hold and account_hold ~= 'probe' then return { 'refused', 'held', ms(account_hold), ms(now) } end
-local wait, why = budget_wait(urgent, true)
+local wait, why = budget_wait(urgent, booked)
 if wait then return { 'refused', why, ms(wait), ms(now) } end
 if redis.call('ZCARD', inflight) >= pace.in_flight then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
 
 local project_hold, project_h = hold_of('project:' .. project)
 if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
-local next_at = next_time(p)
+local next_at, first = next_time(p)
 if not next_at then return later('empty') end
-if next_at > now then return later('linger', math.max(next_at, blocked(p))) end
+if next_at > now then return later('linger', math.max(next_at, blocked(p, first))) end
 
 -- The oldest due items that fit, by number (array form) or by length (string form).
 local most = pace.max_items
@@ -52,7 +55,7 @@ while #items < most do
   local due = redis.call('ZRANGEBYSCORE', pending_key, '-inf', ms(now), 'WITHSCORES', 'LIMIT', #items, chunk)
   local full = #due == 0
   for i = 1, #due, 2 do
-    if pace.max_bytes > 0 and bytes + 1 + #due[i] > pace.max_bytes then full = true; break end
+    if pace.max_bytes > 0 and #items > 0 and bytes + 1 + #due[i] > pace.max_bytes then full = true; break end
     bytes = bytes + 1 + #due[i]
     items[#items + 1] = due[i]
     oldest = oldest or tonumber(due[i + 1])
@@ -75,16 +78,22 @@ end
 -- Nothing refuses any more: from here on it only writes.
 local deadline = pace.deadline
 if pace.stagger_over > 0 and deadline < 0 then
-  -- Hard deletions fall evenly between min and min+over for the batches still to come.
+  -- The hard deletions of a backlog fall evenly between min and min+over: each
+  -- batch goes on from the one before it, the last one reaches the end.
   local low, high = now + pace.stagger_min, now + pace.stagger_min + pace.stagger_over
-  local last = tonumber(redis.call('HGET', spread, 'stagger') or 0)
+  local field = 'stagger:' .. lane_id
+  local last = redis.call('HGET', spread, field)
+  local batches_left = math.ceil(redis.call('ZCOUNT', pending_key, '-inf', ms(now)) / #items)
   local at = low
-  if last >= low then
-    local batches_left = math.ceil(redis.call('ZCOUNT', pending_key, '-inf', ms(now)) / #items)
-    at = math.min(high, last + (high - last) / math.max(1, batches_left))
+  if last then
+    last = tonumber(last)
+    at = math.max(low, math.min(high, last + (high - last) / batches_left))
   end
-  redis.call('HSET', spread, 'stagger', ms(at))
-  deadline = math.ceil((at - now) / 1000)
+  if batches_left > 1 then
+    redis.call('HSET', spread, field, ms(at))
+    keep_spread(high - now)
+  else redis.call('HDEL', spread, field) end
+  deadline = math.floor((at - now) / 1000)
 end
 for start = 1, #items, 1000 do
   local stop = math.min(start + 999, #items)
@@ -94,13 +103,12 @@ for start = 1, #items, 1000 do
     local text = notes[i - start + 1]
     if text then
       -- This call starts now: it covers what is due by now and nothing later.
-      local dues, rebound = later_dues(text)
-      local keep = {}
-      for d = 1, #dues do if dues[d] > now then keep[#keep + 1] = dues[d] end end
-      if rebound > 0 then keep[#keep + 1] = now + rebound end
-      table.sort(keep)
-      if keep[1] then redis.call('ZADD', pending_key, ms(table.remove(keep, 1)), items[i]) end
-      write_again(again_key, items[i], keep, 0)
+      local rebound, later = read_again(text)
+      if rebound > 0 then put(later, now + rebound, 0) end
+      table.sort(later, by_time)
+      local following = table.remove(later, 1)
+      if following then redis.call('ZADD', pending_key, ms(following.at), items[i]) end
+      write_again(again_key, items[i], following and following.rebound or 0, later)
     end
   end
 end
@@ -109,14 +117,17 @@ local is_probe = false
 if account_hold == 'probe' then probe('account', account_h); is_probe = true end
 if project_hold == 'probe' then probe('project:' .. project, project_h); is_probe = true end
 local record = cjson.encode({
-  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe,
+  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, attempt = 1,
 })
 lease_call(batch, 1, record)
-redis.call('HSET', served, project, ms(now))
+-- Strictly later than every other project, for many claims may fall into one millisecond.
+local latest = redis.call('ZREVRANGE', served, 0, 0, 'WITHSCORES')[2]
+redis.call('ZADD', served, ms(math.max(now, (tonumber(latest) or 0) + 1)), project)
+redis.call('ZREMRANGEBYSCORE', served, '-inf', ms(now - 86400000))
 
 -- The lane goes to the end of the queue, or leaves it.
-local at = next_time(p)
-if at then redis.call('ZADD', ready[p], ms(math.max(at, now, blocked(p))), lane_id)
+local at, head = next_time(p)
+if at then redis.call('ZADD', ready[p], ms(math.max(at, now, blocked(p, head))), lane_id)
 else
   redis.call('ZREM', ready[p], lane_id)
   redis.call('HDEL', lanes, lane_id)

@@ -7,7 +7,8 @@ for p = 1, 3 do
   local found = redis.call('ZRANGEBYSCORE', KEYS[p], '-inf', ms(now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
   for i = 1, #found, 2 do
     local project = string.match(found[i], '^[^:]+')
-    lanes[#lanes + 1] = { found[i], found[i + 1], redis.call('HGET', KEYS[4], project) or '0' }
+    local last = redis.call('ZSCORE', KEYS[4], project)
+    lanes[#lanes + 1] = { found[i], ms(tonumber(found[i + 1])), ms(last and tonumber(last) or 0) }
   end
   local later = redis.call('ZRANGEBYSCORE', KEYS[p], '(' .. ms(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if later[2] then next_at = math.min(next_at or math.huge, tonumber(later[2])) end

@@ -1,82 +1,100 @@
 -- The pending sets of one family of lanes: urgent (1), normal (2), bulk (3).
 -- Needs: ready, pending, again (arrays of three keys), lanes, spread, hold, lane_ids, project, pace.
 
--- later_dues reads an entry of `again`: due times, and "+n" for a rebound of n ms.
-local function later_dues(text)
-  local dues, rebound = {}, 0
-  for part in string.gmatch(text or '', '[^,]+') do
-    if string.sub(part, 1, 1) == '+' then rebound = tonumber(string.sub(part, 2))
-    else dues[#dues + 1] = tonumber(part) end
+-- An entry of `again` is what an item waits for besides its due time in `pending`:
+-- "t" a later purge due at t, "t+n" one that asks for a rebound n ms after it, and
+-- "+n" the rebound of the pending purge itself; comma-separated.
+
+-- read_again answers the pending purge's rebound (0: none) and the later purges.
+-- What is due by now the pending purge covers, for its call is still to come:
+-- it takes over the rebound.
+local function read_again(text)
+  local rebound, later = 0, {}
+  for at, after in string.gmatch(text or '', '(%d*)%+?(%d*),?') do
+    at, after = tonumber(at), tonumber(after) or 0
+    if at and at > now then later[#later + 1] = { at = at, rebound = after }
+    else rebound = math.max(rebound, after) end
   end
-  return dues, rebound
+  return rebound, later
 end
 
-local function write_again(key, item, dues, rebound)
+-- put notes one more later purge and answers whether that was new.
+local function put(later, at, rebound)
+  for i = 1, #later do
+    if later[i].at == at then
+      local longer = rebound > later[i].rebound
+      if longer then later[i].rebound = rebound end
+      return longer
+    end
+  end
+  later[#later + 1] = { at = at, rebound = rebound }
+  return true
+end
+
+-- bound keeps a list short: a purge whose neighbours are closest goes, since a call
+-- at the next one covers it. So what was merged is never put off much.
+local MOST_LATER = 64
+local function bound(later)
+  while #later > MOST_LATER do
+    local at, least, before = 1, math.huge, now
+    for i = 1, #later - 1 do
+      if later[i + 1].at - before < least then at, least = i, later[i + 1].at - before end
+      before = later[i].at
+    end
+    local earlier = table.remove(later, at)
+    later[at].rebound = math.max(later[at].rebound, earlier.rebound)
+  end
+end
+
+local function by_time(a, b) return a.at < b.at end
+
+local function write_again(key, item, rebound, later)
+  table.sort(later, by_time)
+  bound(later)
   local parts = {}
-  table.sort(dues)
-  for i = 1, #dues do parts[i] = ms(dues[i]) end
+  for i = 1, #later do
+    parts[i] = ms(later[i].at)
+    if later[i].rebound > 0 then parts[i] = parts[i] .. '+' .. ms(later[i].rebound) end
+  end
   if rebound > 0 then parts[#parts + 1] = '+' .. ms(rebound) end
   if #parts == 0 then redis.call('HDEL', key, item)
   else redis.call('HSET', key, item, table.concat(parts, ',')) end
 end
 
--- merge_dues bounds a list: of the two closest due times the earlier one goes,
--- since a call at the later one covers both.
-local MOST_DUES = 64
-local function merge_dues(dues)
-  while #dues > MOST_DUES do
-    table.sort(dues)
-    local at, gap = 1, math.huge
-    for i = 1, #dues - 1 do
-      if dues[i + 1] - dues[i] < gap then at, gap = i, dues[i + 1] - dues[i] end
-    end
-    table.remove(dues, at)
-  end
-end
-
--- note keeps a later due time (whole seconds, rounded up, so that a busy item
--- keeps few) and the longest rebound. It answers whether anything was new.
-local function note(key, item, due, rebound)
-  local dues, longest = later_dues(redis.call('HGET', key, item))
-  local new = rebound > longest
-  local keep = {}
-  for i = 1, #dues do
-    -- What is due by now is covered by the pending twin, whose call is still to come.
-    if dues[i] > now then keep[#keep + 1] = dues[i] end
-  end
-  if due then
-    due = math.ceil(due / 1000) * 1000
-    local known = false
-    for i = 1, #keep do known = known or keep[i] == due end
-    if not known then keep[#keep + 1] = due; new = true end
-  end
-  merge_dues(keep)
-  write_again(key, item, keep, math.max(rebound, longest))
-  return new
-end
+-- whole rounds up to seconds, so that a busy item keeps few later purges.
+local function whole(at) return math.ceil(at / 1000) * 1000 end
 
 -- add makes sure that a call which starts at `due` or later will hold the item.
 -- at, old: the priority in which a twin is pending, and its due time; or nil.
--- Answers 'added', 'again' (the twin's call would be too early for it) or 'duplicate'.
+-- Answers 'added', 'again' (one call cannot serve both) or 'duplicate'.
 local function add(p, item, due, rebound, at, old)
   if not at then
     redis.call('ZADD', pending[p], ms(due), item)
-    if rebound > 0 then write_again(again[p], item, {}, rebound) end
+    if rebound > 0 then write_again(again[p], item, rebound, {}) end
     return 'added'
   end
-  local first, last, to = math.min(due, old), math.max(due, old), math.min(at, p)
-  if to ~= at then
-    redis.call('ZREM', pending[at], item)
-    local moved = redis.call('HGET', again[at], item)
-    if moved then
-      redis.call('HDEL', again[at], item)
-      redis.call('HSET', again[to], item, moved)
-    end
+  local to, first = math.min(at, p), math.min(due, old)
+  local one_call = due == old or math.max(due, old) <= now
+  if to ~= at or first ~= old then
+    if to ~= at then redis.call('ZREM', pending[at], item) end
+    redis.call('ZADD', pending[to], ms(first), item)
   end
-  if to ~= at or first ~= old then redis.call('ZADD', pending[to], ms(first), item) end
-  if last <= first or last <= now then last = nil end
-  if (last or rebound > 0) and note(again[to], item, last, rebound) then return 'again' end
-  return 'duplicate'
+  if to == at and one_call and rebound == 0 then return 'duplicate' end
+
+  local mine, later = read_again(redis.call('HGET', again[at], item)) -- mine: of the pending purge
+  local new
+  if one_call then
+    new = rebound > mine
+    mine = math.max(mine, rebound)
+  elseif due > old then
+    new = put(later, whole(due), rebound)
+  else
+    new = put(later, whole(old), mine)
+    mine = rebound
+  end
+  if to ~= at then redis.call('HDEL', again[at], item) end
+  write_again(again[to], item, mine, later)
+  return new and 'again' or 'duplicate'
 end
 
 -- add_all adds items in one go: one look-up a priority, not one an item.
@@ -108,21 +126,26 @@ local function add_all(p, items, from, due, rebound)
 end
 
 -- next_time is when lane p may be served, but for spread and holds: at once
--- when a full batch is due, less when its first item has lingered.
+-- when a full batch is due, less when its first item has lingered. It answers
+-- the due time of that item too.
 local function next_time(p)
   local head = redis.call('ZRANGE', pending[p], 0, 0, 'WITHSCORES')
   if #head == 0 then return nil end
   local first = tonumber(head[2])
-  if p == 1 then return first end
+  if p == 1 then return first, first end
   local nth = redis.call('ZRANGE', pending[p], pace.full - 1, pace.full - 1, 'WITHSCORES')
   local full = nth[2] and tonumber(nth[2]) or math.huge
-  return math.min(first + pace.linger, math.max(first, full))
+  return math.min(first + pace.linger, math.max(first, full)), first
 end
 
--- blocked is until when spread or a hold of the project keeps lane p back.
-local function blocked(p)
+-- blocked is until when spread or a hold of the project keeps lane p back. Spread
+-- does so no longer than max_delay, whatever debt other lanes have run up.
+local function blocked(p, first)
   local at = 0
-  if p ~= 1 then at = tonumber(redis.call('HGET', spread, 'until') or 0) end
+  if p ~= 1 and pace.rate > 0 then
+    at = tonumber(redis.call('HGET', spread, 'until') or 0)
+    if pace.max_delay > 0 then at = math.min(at, first + pace.max_delay) end
+  end
   local held = redis.call('HGET', hold, 'project:' .. project)
   if held then at = math.max(at, cjson.decode(held).next) end
   return at
@@ -131,9 +154,9 @@ end
 -- offer makes lane p ready, earlier than it was but never later: its place in
 -- the queue is the time it was last served, and new items must not lose it.
 local function offer(p)
-  local at = next_time(p)
+  local at, first = next_time(p)
   if not at then return nil end
-  at = math.max(at, blocked(p), now)
+  at = math.max(at, blocked(p, first), now)
   local old = redis.call('ZSCORE', ready[p], lane_ids[p])
   if old and tonumber(old) <= at then return nil end
   redis.call('ZADD', ready[p], ms(at), lane_ids[p])

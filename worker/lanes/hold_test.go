@@ -1,0 +1,207 @@
+package lanes
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func (r *rig) hold(scope string, probe bool) bool {
+	r.t.Helper()
+	created, err := r.Hold(r.ctx(), r.pace.Account, scope, "forbidden", "HTTP 403: no", probe)
+	require.NoError(r.t, err)
+	return created
+}
+
+func (r *rig) holds() []Hold {
+	r.t.Helper()
+	all, err := r.Holds(r.ctx(), r.pace.Account)
+	require.NoError(r.t, err)
+	return all
+}
+
+func TestHold_KeepsEverythingPending(t *testing.T) {
+	for _, c := range []struct {
+		name, scope string
+		refusal     Refusal
+		others      bool // whether another project goes on
+	}{
+		{"account", ScopeAccount, RefusedHeld, false},
+		{"project", ScopeProject("prj"), RefusedProjectHeld, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(r *rig) {
+				assert.True(r.t, r.hold(c.scope, false))
+				assert.False(r.t, r.hold(c.scope, false), "a call that was under way makes no second hold")
+				assert.Equal(r.t, Absorbed{Added: 1}, r.absorb(normal, "a"))
+				assert.Equal(r.t, Absorbed{Duplicate: 1}, r.absorb(normal, "a"))
+				r.absorb(urgent, "u")
+				r.absorb(inProject("other"), "b")
+				for _, lane := range []Claim{r.tryClaim(normal), r.tryClaim(urgent)} {
+					assert.Equal(r.t, c.refusal, lane.Refused)
+					assert.InDelta(r.t, time.Minute, lane.Wait, float64(10*time.Second))
+				}
+				assert.Equal(r.t, c.others, r.tryClaim(inProject("other")).Batch != nil)
+				got := r.acquire(Batch{ID: "b", Lane: normal, Items: []string{"x"}}, 2, true)
+				assert.Equal(r.t, RefusedHeld, got.Refused)
+				assert.InDelta(r.t, time.Minute, got.Wait, float64(10*time.Second))
+
+				s := r.status()
+				require.Len(r.t, s.Holds, 1)
+				h := s.Holds[0]
+				assert.Equal(r.t, c.scope, h.Scope)
+				assert.Equal(r.t, "forbidden", h.Reason)
+				assert.Equal(r.t, "HTTP 403: no", h.Detail)
+				assert.Equal(r.t, time.Minute, h.Step)
+				assert.Equal(r.t, time.Minute, h.Next.Sub(h.Since))
+			})
+		})
+	}
+}
+
+// Probes come after 1, 2, 4, 8 and then every 15 minutes.
+func TestHold_FailedProbesDoubleTheWait(t *testing.T) {
+	for _, scope := range []string{ScopeAccount, ScopeProject("prj")} {
+		t.Run(scope, func(t *testing.T) {
+			r := simulated(t)
+			r.absorb(normal, numbered(200)...)
+			require.True(t, r.hold(scope, false))
+			for _, minutes := range []int{1, 2, 4, 8, 15, 15} {
+				step := time.Duration(minutes) * time.Minute
+				r.pass(step - time.Millisecond)
+				assert.Equal(t, time.Millisecond, r.tryClaim(normal).Wait)
+				r.pass(time.Millisecond)
+				b := r.claim(normal)
+				assert.True(t, b.Probe)
+				assert.Nil(t, r.tryClaim(normal).Batch, "one call probes")
+				assert.False(t, r.hold(scope, b.Probe))
+				require.True(t, r.restore(b, false))
+				assert.False(t, r.finish(b, false))
+			}
+			assert.Equal(t, epoch, r.holds()[0].Since.Round(0))
+		})
+	}
+}
+
+func TestHold_OneProbeForAllWorkers(t *testing.T) {
+	r := simulated(t)
+	r.pace.Lease = 3 * time.Minute // longer than the step: the probe may take that long
+	r.absorb(normal, "a")
+	r.absorb(inProject("other"), "a")
+	r.hold(ScopeAccount, false)
+	r.pass(time.Minute)
+	assert.True(t, r.claim(normal).Probe)
+	assert.Equal(t, 3*time.Minute, r.refused(inProject("other"), RefusedHeld))
+	assert.Equal(t, 3*time.Minute, r.acquire(Batch{ID: "b", Lane: normal, Items: []string{"x"}}, 2, false).Wait)
+}
+
+func TestHold_AttemptsProbeToo(t *testing.T) {
+	r := simulated(t)
+	r.hold(ScopeAccount, false)
+	r.hold(ScopeProject("prj"), false)
+	r.pass(time.Minute)
+	b := Batch{ID: "b", Lane: normal, Items: []string{"x"}}
+	got := r.acquire(b, 2, false)
+	require.NotNil(t, got.Batch)
+	assert.True(t, got.Batch.Probe)
+	b.ID = "other"
+	assert.Equal(t, RefusedHeld, r.acquire(b, 2, false).Refused)
+	lifted, err := r.Finish(r.ctx(), "acme", *got.Batch, 2, true)
+	require.NoError(t, err)
+	assert.True(t, lifted)
+	assert.Empty(t, r.holds())
+	assert.NotNil(t, r.acquire(b, 2, false).Batch)
+}
+
+// A probe that cannot go now (nothing has lingered) leaves the probe to others.
+func TestHold_RefusedClaimTakesNoProbe(t *testing.T) {
+	r := simulated(t)
+	r.pace.Linger = time.Hour
+	r.absorb(normal, "a")
+	r.hold(ScopeAccount, false)
+	r.pass(time.Minute)
+	r.refused(normal, RefusedLinger)
+	r.absorb(urgent, "u")
+	assert.True(t, r.claim(urgent).Probe)
+}
+
+func TestHold_SuccessLiftsAndOffersTheLanes(t *testing.T) {
+	r := simulated(t)
+	r.hold(ScopeProject("prj"), false)
+	r.absorb(bulk, "late")
+	r.refused(bulk, RefusedProjectHeld)
+	r.pass(time.Minute)
+	r.absorb(urgent, "u")
+	probe := r.claim(urgent)
+	require.True(t, probe.Probe)
+	r.refused(bulk, RefusedProjectHeld)
+	assert.Empty(t, r.peek().Ready)
+	assert.True(t, r.finish(probe, true))
+	assert.Empty(t, r.holds())
+	require.Len(t, r.peek().Ready, 1)
+	assert.Equal(t, []string{"late"}, r.claim(bulk).Items)
+}
+
+// Only a probe proves anything: other calls may have been under way before.
+func TestHold_OtherSuccessLiftsNothing(t *testing.T) {
+	each(t, func(r *rig) {
+		r.absorb(normal, "a")
+		b := r.claim(normal)
+		r.hold(ScopeAccount, false)
+		assert.False(r.t, r.finish(b, true))
+		assert.Len(r.t, r.holds(), 1)
+	})
+}
+
+func TestRelease(t *testing.T) {
+	for _, scope := range []string{ScopeAccount, ScopeProject("prj")} {
+		t.Run(scope, func(t *testing.T) {
+			each(t, func(r *rig) {
+				r.hold(scope, false)
+				r.absorb(normal, "a")
+				r.absorb(inProject("other"), "b")
+				r.tryClaim(normal)
+				wakes := r.Wakes(r.ctx())
+				defer wakes.Close()
+				_, err := wakes.Receive(r.ctx())
+				require.NoError(r.t, err)
+
+				there, err := r.Release(r.ctx(), "acme", scope)
+				require.NoError(r.t, err)
+				assert.True(r.t, there)
+				message, err := wakes.ReceiveMessage(r.ctx())
+				require.NoError(r.t, err)
+				assert.Equal(r.t, "acme", message.Payload)
+				assert.Len(r.t, r.peek().Ready, 2)
+				r.claim(normal)
+
+				there, err = r.Release(r.ctx(), "acme", scope)
+				require.NoError(r.t, err)
+				assert.False(r.t, there)
+			})
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	r := simulated(t)
+	r.pace.Calls = 5
+	r.absorb(normal, numbered(20)...)
+	r.ask(Absorption{Lane: normal, Items: []string{"post-0019"}, Settle: time.Minute})
+	r.absorb(bulk, "b")
+	r.pass(time.Second)
+	b := r.claim(normal)
+	s := r.status()
+	assert.Equal(t, epoch.Add(time.Second), s.Now)
+	assert.Equal(t, []LaneStatus{
+		{Lane: bulk, Pending: 1, Oldest: epoch, ReadyAt: epoch},
+		{Lane: normal, Pending: 4, Again: 1, Oldest: epoch, ReadyAt: epoch.Add(time.Second)},
+	}, s.Lanes)
+	assert.Equal(t, []Batch{b}, s.InFlight)
+	assert.Equal(t, int64(1), s.Used)
+	assert.True(t, s.PausedUntil.IsZero())
+	assert.Zero(t, s.Learned)
+	assert.Empty(t, s.Holds)
+}
