@@ -43,6 +43,7 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 		c.metrics.latency.Observe(max(0, end.Sub(b.Due).Seconds()))
 	}
 	c.tell(a, b, attempt, j, answer, end.Sub(start))
+	c.adapt(ctx, a, b, eventOf(j, b), answer.Limit.Limit)
 	return j
 }
 
@@ -106,7 +107,7 @@ func (c *caller) done(ctx context.Context, a *account, b lanes.Batch, attempt in
 func (c *caller) wait(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
 	pause := pauseAfter(j.After, a.Budget.Per, random())
 	c.log.Warn().Str("account", a.Name).Dur("pause_ms", pause).Int("limit", j.Limit).Msg("rate limited by Vercel: the account pauses")
-	if err := c.lanes.Pause(ctx, a.Name, pause, j.Limit); err != nil {
+	if err := c.lanes.PauseLimited(ctx, a.pace(b.Lane), pause, j.Limit); err != nil {
 		return err
 	}
 	return c.handBack(ctx, a, b, attempt, RateLimited)
@@ -126,6 +127,7 @@ func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt 
 	lifted, err := c.lanes.Finish(ctx, a.Name, b, attempt, succeeded)
 	if lifted {
 		c.log.Info().Str("account", a.Name).Str("project", b.Lane.Project).Msg("the probe succeeded: the hold is lifted")
+		c.adapt(ctx, a, b, lanes.Restarted, 0)
 	}
 	return err
 }

@@ -35,7 +35,7 @@ func (c *caller) mayDie(ctx context.Context, a *account, b lanes.Batch, attempt 
 		c.metrics.letters.WithLabelValues(string(reason)).Inc()
 		return true, nil
 	}
-	created, err := c.lanes.Hold(ctx, a.Name, scope, string(reason), j.Letter.Error(), b.Probe)
+	created, err := c.lanes.Hold(ctx, a.Name, scope, string(reason), j.Letter.Error(), b, attempt)
 	if err != nil {
 		return false, err
 	}

@@ -125,7 +125,7 @@ func TestInvariant1_UnderFaults(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	api := newAPI(t, emulator.Config{Seed: 1, Faults: emulator.Faults{
-		Status: map[int]float64{503: 0.05, 500: 0.03, 429: 0.02, 408: 0.02}, Reset: 0.03, AfterEffect: 0.5,
+		Status: map[int]float64{503: 0.05, 500: 0.03, 429: 0.05, 408: 0.02}, Reset: 0.03, AfterEffect: 0.5,
 		Latency: 2 * time.Millisecond, LatencyJitter: 30 * time.Millisecond, HTML: 0.5,
 	}}, nil)
 	c := testConfig(api.URL)
@@ -153,6 +153,13 @@ func TestInvariant1_UnderFaults(t *testing.T) {
 	eventually(t, labs[0].idle, "the queue drains")
 	assert.Empty(t, letters(t, rdb))
 	assert.Empty(t, lost(api, last), "items without a call after their last request")
+	statuses := map[int]int{}
+	for _, c := range api.all() {
+		statuses[c.Status]++
+	}
+	for _, status := range []int{0, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		assert.Positive(t, statuses[status], "the test met no %d: %v", status, statuses)
+	}
 	assert.Greater(t, labs[0].metric("edgepurge_items_total", "outcome", "duplicate")+
 		labs[1].metric("edgepurge_items_total", "outcome", "duplicate"), 0.0)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/internal/redisacl"
 )
 
 // errorPause is a go-redis hook that pauses before it hands on an error reply
@@ -107,6 +109,18 @@ func awaitRedis(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logg
 		if !sleep(ctx, wait) {
 			return ctx.Err()
 		}
+	}
+}
+
+// tellMissingRights says once what the Redis user may not do. Redis 7.0 names
+// neither the command that it refused inside of a script nor a key.
+func tellMissingRights(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logger) {
+	missing, err := redisacl.Worker.Missing(ctx, rdb)
+	switch {
+	case err != nil:
+		log.Error().Err(err).Msg("look for missing rights")
+	case len(missing) > 0:
+		log.Error().Strs("missing", missing).Msg("the Redis user lacks rights: grant them with ACL SETUSER (docs/redis.md)")
 	}
 }
 

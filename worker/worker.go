@@ -75,6 +75,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := awaitRedis(ctx, w.rdb, w.log); err != nil {
 		return nilIfCancelled(err)
 	}
+	tellMissingRights(ctx, w.rdb, w.log)
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	ctx, stop := context.WithCancel(ctx)

@@ -114,6 +114,7 @@ type budgetStatus struct {
 	Used    int64  `json:"used"`
 	Left    int64  `json:"left"`
 	Learned int    `json:"learned,omitempty"` // what Vercel taught, if less than Calls
+	Slowed  int    `json:"slowed,omitempty"`  // what it may do while the API fails, or after that
 	per     time.Duration
 }
 
@@ -243,6 +244,9 @@ func budgetOf(b worker.Budget, s lanes.Status) budgetStatus {
 	most := b.Calls
 	if s.Learned > 0 && (most == 0 || s.Learned < most) {
 		out.Learned, most = s.Learned, s.Learned
+	}
+	if s.Slowed > 0 && most > 0 && s.Slowed < most {
+		out.Slowed, most = s.Slowed, s.Slowed
 	}
 	if most > 0 {
 		out.Left = max(0, int64(most)-s.Used)

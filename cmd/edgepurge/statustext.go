@@ -102,6 +102,9 @@ func (b *budgetStatus) String() string {
 	if b.Learned > 0 {
 		text += fmt.Sprintf("; Vercel said %d", b.Learned)
 	}
+	if b.Slowed > 0 {
+		text += fmt.Sprintf("; slowed to %d, for calls failed", b.Slowed)
+	}
 	return text
 }
 

@@ -56,6 +56,7 @@ func TestBudgetOf(t *testing.T) {
 		"overdrawn":          {worker.Budget{Calls: 5}, lanes.Status{Used: 7}, 0, "7 of 5 calls used in 1m, 0 left"},
 		"unlimited":          {worker.Budget{}, lanes.Status{}, -1, "unlimited"},
 		"Vercel said less":   {worker.Budget{Calls: 5}, lanes.Status{Used: 1, Learned: 3}, 2, "1 of 5 calls used in 1m, 2 left; Vercel said 3"},
+		"calls failed":       {worker.Budget{Calls: 5}, lanes.Status{Used: 1, Slowed: 2}, 1, "1 of 5 calls used in 1m, 1 left; slowed to 2, for calls failed"},
 		"Vercel said more":   {worker.Budget{Calls: 5}, lanes.Status{Learned: 9}, 5, "0 of 5 calls used in 1m, 5 left"},
 		"only Vercel limits": {worker.Budget{}, lanes.Status{Used: 1, Learned: 3}, 2, "1 calls used in 1m, 2 left; Vercel said 3"},
 	} {

@@ -82,6 +82,7 @@ type Batch struct {
 	ClaimedAt       time.Time
 	Due             time.Time // of its oldest item
 	Probe           bool      // it looks whether the cause of a hold is gone
+	Adapting        bool      // Adapt must hear of its success
 }
 
 // Claim is the answer to Claim: a batch, or why there is none and when to ask again.
@@ -128,6 +129,7 @@ type record struct {
 	Claimed  float64  `json:"claimed"` // cjson may write large numbers as 1.7953056e+12
 	Due      float64  `json:"due"`
 	Probe    bool     `json:"probe"`
+	Adapting bool     `json:"adapting"`
 }
 
 func decodeBatch(id, text string) (*Batch, error) {
@@ -141,6 +143,6 @@ func decodeBatch(id, text string) (*Batch, error) {
 	}
 	return &Batch{
 		ID: id, Lane: lane, Items: r.Items, DeadlineSeconds: r.Deadline,
-		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe,
+		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe, Adapting: r.Adapting,
 	}, nil
 }

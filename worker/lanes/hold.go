@@ -41,12 +41,14 @@ type wireHold struct {
 	Step   float64 `json:"step"`
 }
 
-// Hold pauses a scope: what is pending stays pending. It reports whether this
-// made the hold; false means that the scope was held already. A failed probe
-// doubles the time to the next one, from 1 up to 15 minutes.
-func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string, probe bool) (created bool, err error) {
+// Hold pauses a scope because a call with the batch failed: what is pending stays
+// pending. It reports whether this made the hold; false means that the scope was
+// held already. A failed probe doubles the time to the next one, from 1 up to 15
+// minutes. A second Hold for the same attempt answers as the first did.
+func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string, b Batch, attempt int) (created bool, err error) {
 	reply, err := holdScript.Run(ctx, l.rdb, []string{keysOf(account).hold()},
-		scope, reason, detail, flag(probe), firstProbe.Milliseconds(), longestProbe.Milliseconds()).Slice()
+		scope, reason, detail, flag(b.Probe), firstProbe.Milliseconds(), longestProbe.Milliseconds(),
+		fmt.Sprintf("%s#%d", b.ID, attempt)).Slice()
 	if err != nil {
 		return false, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
 	}

@@ -10,7 +10,7 @@ import (
 
 func (r *rig) hold(scope string, probe bool) bool {
 	r.t.Helper()
-	created, err := r.Hold(r.ctx(), r.pace.Account, scope, "forbidden", "HTTP 403: no", probe)
+	created, err := r.Hold(r.ctx(), r.pace.Account, scope, "forbidden", "HTTP 403: no", Batch{ID: r.id("batch-"), Probe: probe}, 1)
 	require.NoError(r.t, err)
 	return created
 }

@@ -92,10 +92,11 @@ func (l *Lanes) Finish(ctx context.Context, account string, b Batch, attempt int
 	if err != nil {
 		return false, fmt.Errorf("finish batch %s: %w", b.ID, err)
 	}
-	if n == 0 {
+	if !succeeded || !b.Probe {
 		return false, nil
 	}
-	return true, l.offerHeld(ctx, account, ScopeProject(b.Lane.Project))
+	// Even if n is 0: the reply that lifted the hold may have been lost.
+	return n > 0, l.offerHeld(ctx, account, ScopeProject(b.Lane.Project))
 }
 
 // expiredMost bounds how many batches of dead workers one Expired reads.
@@ -148,22 +149,29 @@ const learnedFor = time.Hour
 // that runs already stays. A limit above 0 is what the API said it allows in a
 // window: it is believed for an hour, and only where it is below the budget.
 func (l *Lanes) Pause(ctx context.Context, account string, wait time.Duration, limit int) error {
-	return l.pause(ctx, account, wait, limit, 0, 0)
+	return l.pause(ctx, Pace{Account: account}, wait, limit, "")
+}
+
+// PauseLimited is Pause after a 429. Where the answer told no limit, it takes the
+// calls of the running window, but the refused one, for the limit, and believes
+// that for ten minutes.
+func (l *Lanes) PauseLimited(ctx context.Context, pace Pace, wait time.Duration, limit int) error {
+	return l.pause(ctx, pace, wait, limit, "429")
 }
 
 // PauseIfAhead pauses the account when the API's window is used up while ours
 // is not: somebody else spends the same limit. When ours is used up as well it
 // does nothing, for the budget is the finer clock.
 func (l *Lanes) PauseIfAhead(ctx context.Context, pace Pace, wait time.Duration) error {
-	return l.pause(ctx, pace.Account, wait, 0, pace.Calls, pace.Per)
+	return l.pause(ctx, pace, wait, 0, "ahead")
 }
 
-func (l *Lanes) pause(ctx context.Context, account string, wait time.Duration, limit, calls int, per time.Duration) error {
-	k := keysOf(account)
+func (l *Lanes) pause(ctx context.Context, pace Pace, wait time.Duration, limit int, why string) error {
+	k := keysOf(pace.Account)
 	err := pauseScript.Run(ctx, l.rdb, []string{k.state(), k.budget()},
-		ceilMillis(wait), limit, learnedFor.Milliseconds(), calls, per.Milliseconds()).Err()
+		ceilMillis(wait), limit, learnedFor.Milliseconds(), why, pace.Calls, pace.Per.Milliseconds()).Err()
 	if err != nil {
-		return fmt.Errorf("pause account %s: %w", account, err)
+		return fmt.Errorf("pause account %s: %w", pace.Account, err)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ var (
 	finishScript  = script("finish")
 	pauseScript   = script("pause")
 	holdScript    = script("hold")
+	adaptScript   = script("adapt")
 )
 
 // script reads a script and puts the shared parts where it includes them. The

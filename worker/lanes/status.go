@@ -30,6 +30,7 @@ type Status struct {
 	Used        int64
 	PausedUntil time.Time // zero: not paused
 	Learned     int       // limit that answers taught; 0: none
+	Slowed      int       // calls it may make while the API fails or after that; 0: not slowed
 	Holds       []Hold
 }
 
@@ -115,5 +116,6 @@ func (l *Lanes) readBudget(ctx context.Context, k keys, per time.Duration, s *St
 	if millis(state["limit_until"]).After(s.Now) {
 		s.Learned = integer(state["limit"])
 	}
+	s.Slowed = integer(state["slow"])
 	return nil
 }

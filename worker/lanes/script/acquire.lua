@@ -30,7 +30,7 @@ if wait then
   end
   return refuse(why, wait)
 end
-if not before and redis.call('ZCARD', inflight) >= pace.in_flight then return refuse('in_flight', now + 100) end
+if not before and redis.call('ZCARD', inflight) >= limit_in_flight() then return refuse('in_flight', now + 100) end
 local items = {}
 for i = 10, #ARGV do items[#items + 1] = ARGV[i] end
 if pace.rate > 0 then
@@ -43,7 +43,7 @@ redis.call('ZREM', booked_urgent, batch)
 for scope, h in pairs(holds) do probe(scope, h) end
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
-  due = tonumber(ARGV[8]), probe = is_probe, attempt = attempt,
+  due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting(), attempt = attempt,
 })
 lease_call(batch, attempt, record)
 return { 'acquired', record }

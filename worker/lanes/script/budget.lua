@@ -6,7 +6,22 @@ local function limit_of_budget()
   local learned = tonumber(redis.call('HGET', state, 'limit') or 0)
   if learned > 0 and tonumber(redis.call('HGET', state, 'limit_until') or 0) > now
     and (limit == 0 or learned < limit) then limit = learned end
+  local slow = tonumber(redis.call('HGET', state, 'slow') or 0)
+  if slow > 0 and limit > 0 then limit = math.min(limit, slow) end
   return limit
+end
+
+-- An account without a budget slows down by the calls under way.
+local function limit_in_flight()
+  local slow = tonumber(redis.call('HGET', state, 'slow') or 0)
+  if slow > 0 and pace.calls == 0 then return math.min(pace.in_flight, slow) end
+  return pace.in_flight
+end
+
+-- is_adapting says whether adapt must hear of a success.
+local function is_adapting()
+  local s = redis.call('HMGET', state, 'slow', 'failures', 'limit')
+  return (s[1] or s[2] or s[3]) and true or false
 end
 
 -- is_superseded tells that the items of a batch went back to their lane.

@@ -34,7 +34,7 @@ local account_hold, account_h = hold_of('account')
 if account_hold and account_hold ~= 'probe' then return { 'refused', 'held', ms(account_hold), ms(now) } end
 local wait, why = budget_wait(urgent, booked)
 if wait then return { 'refused', why, ms(wait), ms(now) } end
-if redis.call('ZCARD', inflight) >= pace.in_flight then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
+if redis.call('ZCARD', inflight) >= limit_in_flight() then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
 
 local project_hold, project_h = hold_of('project:' .. project)
 if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
@@ -117,7 +117,7 @@ local is_probe = false
 if account_hold == 'probe' then probe('account', account_h); is_probe = true end
 if project_hold == 'probe' then probe('project:' .. project, project_h); is_probe = true end
 local record = cjson.encode({
-  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, attempt = 1,
+  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, adapting = is_adapting(), attempt = 1,
 })
 lease_call(batch, 1, record)
 -- Strictly later than every other project, for many claims may fall into one millisecond.
