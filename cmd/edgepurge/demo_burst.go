@@ -46,9 +46,10 @@ func (p *production) fail(err error) {
 	p.err = errors.Join(p.err, err)
 }
 
-// ask asks for every demoProducers-th request of the plan.
+// ask asks for every demoProducers-th request of the plan, as far as it gets in
+// the plan's time limit.
 func (s *demoStage) ask(ctx context.Context, begin time.Time, first int) error {
-	for i := first; i < len(s.plan.requests); i += demoProducers {
+	for i := first; i < len(s.plan.requests) && time.Since(begin) < s.plan.limit(); i += demoProducers {
 		planned := s.plan.requests[i]
 		if !sleepUntil(ctx, begin.Add(planned.at)) {
 			return nil

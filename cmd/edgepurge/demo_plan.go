@@ -22,7 +22,13 @@ type plannedRequest struct {
 	purge tasks.Purge
 }
 
+// limit is when producers give up asking: on a machine that is busy with other
+// things the demo shows less, rather than take minutes.
+func (p *demoPlan) limit() time.Duration { return max(demoPatient, p.over*3/2) }
+
 const (
+	// demoPatient is the least limit of a plan.
+	demoPatient = 10 * time.Second
 	// demoRate is how many requests a second an embedded Redis takes in beside
 	// two workers on a small machine, with some room.
 	demoRate = 600
@@ -55,7 +61,7 @@ func newDemoPlan(seed uint64, n int) demoPlan {
 			Tags: []string{fmt.Sprint("product-", product.Uint64())},
 		}
 	}
-	p.requests[n*2/5].purge = tasks.Purge{Project: "blog", Operation: tasks.Invalidate, Tags: []string{p.poison}}
+	p.requests[n/8].purge = tasks.Purge{Project: "blog", Operation: tasks.Invalidate, Tags: []string{p.poison}}
 	return p
 }
 

@@ -16,7 +16,11 @@ func (a *app) printDemo(r demoResult) {
 		a.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-18s %7s  %s", name, grouped(n), remark), " "))
 	}
 	section("asked for")
-	number("requests", r.Requests, "in %.1f s; all was done after %.1f s", r.AskedIn, r.Seconds)
+	less := ""
+	if r.Requests < r.Planned && !r.Interrupted {
+		less = fmt.Sprintf(", of %s planned: this machine is busy", grouped(r.Planned))
+	}
+	number("requests", r.Requests, "in %.1f s%s; all was done after %.1f s", r.AskedIn, less, r.Seconds)
 	number("items", r.Items, "tags and source images, %s different ones", grouped(r.Distinct))
 	number("duplicates dropped", r.Dropped, "%s: a twin was waiting", percent(r.Dropped, r.Items))
 	number("items sent", r.Sent, "")
@@ -68,7 +72,11 @@ func (s demoSpread) String() string {
 	if s.Requests == 0 {
 		return "none were purged"
 	}
-	return fmt.Sprintf("median %.2f s, longest %.2f s (%s requests)", s.Median, s.Max, grouped(s.Requests))
+	requests := grouped(s.Requests) + " requests"
+	if s.Requests == 1 {
+		requests = "1 request"
+	}
+	return fmt.Sprintf("median %.2f s, longest %.2f s (%s)", s.Median, s.Max, requests)
 }
 
 // grouped writes 12345 as 12,345.

@@ -18,6 +18,7 @@ type demoResult struct {
 	Seconds     float64 `json:"seconds"`
 
 	Requests  int     `json:"requests"`
+	Planned   int     `json:"requests_planned"`
 	AskedIn   float64 `json:"asked_in_seconds"`
 	Items     int     `json:"items"`
 	Distinct  int     `json:"distinct_items"`
@@ -88,7 +89,7 @@ func newDemoResult(f demoFlags, run *demoRun) demoResult {
 	perMinute := float64(measured.Calls) * float64(time.Minute) / float64(measured.Per)
 	result := demoResult{
 		Interrupted: run.interrupted, Seed: f.seed, Seconds: seconds(run.took), AskedIn: seconds(run.asking),
-		Requests: r.Requests, Items: r.Asked, Distinct: distinctItems(run.asked),
+		Requests: r.Requests, Planned: f.requests, Items: r.Asked, Distinct: distinctItems(run.asked),
 		Sent: r.Packed, Dropped: r.Dropped(), Purged: r.Purged, DeadItems: r.Dead,
 		Calls: demoCalls{
 			Total: r.Calls(), Batches: r.Batches, Fewest: r.Fewest, Overhead: math.Round(r.Overhead()*1000) / 10,

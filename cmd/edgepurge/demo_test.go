@@ -61,7 +61,9 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it looks for goroutines t
 	assert.False(t, r.Interrupted)
 	assert.Empty(t, r.Faults)
 	assert.EqualValues(t, 5, r.Seed)
-	assert.Equal(t, 300, r.Requests)
+	assert.Equal(t, 300, r.Planned)
+	assert.LessOrEqual(t, r.Requests, 300)
+	require.Greater(t, r.Requests, 300/2, "even a busy machine takes in so many")
 	assert.Zero(t, r.Lost)
 	assert.Zero(t, r.Waiting)
 	assert.Equal(t, r.Items, r.Purged+r.DeadItems)
@@ -78,9 +80,9 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it looks for goroutines t
 	require.Len(t, r.DeadLetters, 1)
 	assert.Equal(t, []string{"post-unpurgeable"}, r.DeadLetters[0].Items)
 	assert.Equal(t, "bad_request", r.DeadLetters[0].Reason)
-	assert.Equal(t, demoUrgent, r.Latency.Urgent.Requests)
-	assert.Equal(t, 300-1, r.Latency.Urgent.Requests+r.Latency.Normal.Requests, "all but the dead one")
-	assert.InDelta(t, 60, r.AtVercel.OnePerRequest, 1e-9)
+	assert.Positive(t, r.Latency.Urgent.Requests)
+	assert.Equal(t, r.Requests-1, r.Latency.Urgent.Requests+r.Latency.Normal.Requests, "all but the dead one")
+	assert.InDelta(t, float64(r.Requests)/5, r.AtVercel.OnePerRequest, 1e-9)
 	assert.InDelta(t, float64(c.Total)/5, r.AtVercel.These, 1e-9)
 
 	assert.Contains(t, stderr.String(), "seed 5: 300 requests")
@@ -130,6 +132,8 @@ func TestDemoPlan(t *testing.T) {
 			}
 		}
 		assert.Less(t, last, plan.over)
+		assert.GreaterOrEqual(t, plan.limit(), demoPatient)
+		assert.Less(t, last, plan.limit())
 		assert.Equal(t, demoUrgent, urgent, "%d requests", n)
 		assert.Equal(t, 1, poisoned, "%d requests", n)
 		assert.Len(t, kinds, 3)
