@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/redistest"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -82,8 +83,16 @@ func TestAsynqLog_NeverExits(t *testing.T) {
 }
 
 func TestHandler_UnknownTypeIsADeadLetter(t *testing.T) {
-	h := handler(tasks.TypeCall, asynq.NotFoundHandler())
-	err := h.ProcessTask(t.Context(), asynq.NewTask("mail:send", nil))
+	rdb, _ := redistest.Mini(t)
+	l := newLab(t, testConfig(nowhere), rdb)
+	h := handler(tasks.TypeCall, l.attempts, l.attempts.bury)
+	mail := asynq.NewTask("mail:send", nil)
+	err := h.ProcessTask(t.Context(), mail)
 	require.ErrorIs(t, err, asynq.SkipRetry)
 	assert.ErrorContains(t, err, `task type "mail:send" is not edgepurge's: delete it with`)
+	assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total", "reason", "invalid"), 0)
+
+	l.fillArchive()
+	var later *laterError
+	require.ErrorAs(t, h.ProcessTask(t.Context(), mail), &later)
 }

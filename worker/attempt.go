@@ -23,13 +23,19 @@ type attempts struct {
 // What Redis refuses in between costs no attempt.
 func (t *attempts) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	err := t.process(ctx, task)
-	_, dead := errors.AsType[*letterError](err)
-	_, retried := errors.AsType[*retryError](err)
-	_, later := errors.AsType[*laterError](err)
-	if err == nil || dead || retried || later {
+	if isOutcome(err) {
 		return err
 	}
 	return &laterError{after: time.Second + time.Duration(random()*float64(4*time.Second)), why: err.Error()}
+}
+
+// isOutcome reports whether err says what becomes of a task; any other error is
+// one of Redis.
+func isOutcome(err error) bool {
+	_, dead := errors.AsType[*letterError](err)
+	_, retried := errors.AsType[*retryError](err)
+	_, later := errors.AsType[*laterError](err)
+	return err == nil || dead || retried || later
 }
 
 func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
@@ -71,7 +77,13 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	if !mayStillCall(asked) {
 		return errors.New("stopped for long after the lease was given")
 	}
-	return t.try(ctx, a, *got.Batch, attempt)
+	err = t.try(ctx, a, *got.Batch, attempt)
+	if isOutcome(err) {
+		return err
+	}
+	// The same attempt is leased and booked: made again now, it would be a call
+	// that nobody has paid for. When the lease is over its items are in their lane.
+	return &laterError{after: a.timeout + 2*leaseMargin, why: "the answer could not be written down: " + err.Error()}
 }
 
 // try makes the call and tells asynq what becomes of the task.

@@ -167,4 +167,5 @@ func TestIntake_DeadLetterIsVisible(t *testing.T) {
 		assert.Contains(t, texts[c.payload], c.message)
 	}
 	assert.Contains(t, texts[`{}`], `task type "mail:send" is not edgepurge's`)
+	assert.InDelta(t, len(texts), l.metric("edgepurge_dead_letters_total"), 0, "every letter is counted")
 }

@@ -85,12 +85,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	intakes, calls := newServers(w.config, w.rdb, w.log)
 	servers := append(intakes, calls)
 	for _, s := range intakes {
-		if err := s.Start(handler(tasks.TypeRequest, w.intake)); err != nil {
+		if err := s.Start(handler(tasks.TypeRequest, w.intake, w.intake.bury)); err != nil {
 			return fmt.Errorf("start the intake: %w", err)
 		}
 		defer s.Shutdown()
 	}
-	if err := calls.Start(handler(tasks.TypeCall, w.attempts)); err != nil {
+	if err := calls.Start(handler(tasks.TypeCall, w.attempts, w.attempts.bury)); err != nil {
 		return fmt.Errorf("start the calls: %w", err)
 	}
 	defer calls.Shutdown()
@@ -114,11 +114,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// handler handles one type of task; any other is archived with its name.
-func handler(typename string, h asynq.Handler) asynq.Handler {
+// handler handles one type of task and buries any other with its name.
+func handler(typename string, h asynq.Handler, bury func(Reason, error) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		if t.Type() != typename {
-			return &letterError{reason: Invalid, cause: fmt.Errorf("task type %q is not edgepurge's: delete it with `edgepurge dead delete`", t.Type())}
+			return bury(Invalid, fmt.Errorf("task type %q is not edgepurge's: delete it with `edgepurge dead delete`", t.Type()))
 		}
 		return h.ProcessTask(ctx, t)
 	})
