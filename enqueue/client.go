@@ -10,6 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/internal/redisurl"
 	"github.com/edgepurge/edgepurge/tasks"
 )
@@ -55,6 +56,7 @@ type Client struct {
 	place  string // the redacted URL, "Redis" if unknown
 	source string
 	ids    *ids
+	rights redisacl.Rights // of its Redis user
 	close  func() error
 }
 
@@ -64,7 +66,7 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("enqueue: Config.Source is %d bytes long, the limit is %d", len(c.Source), tasks.MaxSourceBytes)
 	}
 	client := &Client{
-		rdb: c.Client, place: "Redis", source: c.Source, ids: newIDs(),
+		rdb: c.Client, place: "Redis", source: c.Source, ids: newIDs(), rights: redisacl.Producer,
 		close: func() error { return nil },
 	}
 	if client.rdb == nil {
@@ -81,6 +83,9 @@ func New(c Config) (*Client, error) {
 	rdb, err := replicate(c, client.rdb)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
+	}
+	if c.WaitReplicas > 0 {
+		client.rights = client.rights.With(redisacl.Replicas)
 	}
 	client.queue = asynq.NewClientFromRedisClient(rdb)
 	return client, nil
@@ -163,9 +168,9 @@ func (c *Client) store(ctx context.Context, p tasks.Purge) error {
 	_, err = c.queue.EnqueueContext(withReplicasFault(ctx, &unreplicated), asynq.NewTask(tasks.TypeRequest, payload),
 		asynq.Queue(queue), asynq.TaskID(p.ID), asynq.MaxRetry(maxRetry), asynq.Timeout(taskTimeout))
 	if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask) {
-		return unreplicated
+		return c.rights.Explain(ctx, c.rdb, unreplicated)
 	}
-	return err
+	return c.rights.Explain(ctx, c.rdb, err)
 }
 
 // deadline makes err match the error of a context that has ended: asynq drops

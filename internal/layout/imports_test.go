@@ -47,6 +47,7 @@ var rules = []rule{
 	{packages: "internal/vercel", imports: []string{"tasks"}},
 	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel"}},
 	{packages: "internal/redisurl"},
+	{packages: "internal/redisacl"},
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},

@@ -1,0 +1,88 @@
+// Package redisacl knows which rights a Redis user needs for each part of
+// edgepurge, and tells which of them a connected user lacks. It grants nothing:
+// that is for the operator, by ACL SETUSER.
+package redisacl
+
+import (
+	"slices"
+	"strings"
+)
+
+// Rights is what a user may do. Commands are in lower case, subcommands as
+// "cluster|slots"; keys and channels are patterns.
+type Rights struct {
+	Commands, Keys, Channels []string
+}
+
+// connection is what go-redis and asynq ask of every connection.
+var connection = []string{"hello", "ping"}
+
+// Producer is what enqueue.Client needs: to store requests, and nothing else.
+var Producer = Rights{
+	Commands: slices.Concat(connection, []string{"eval", "evalsha", "exists", "hset", "lpush", "sadd"}),
+	Keys:     []string{"asynq:queues", "asynq:{edgepurge-intake}:*", "asynq:{edgepurge-urgent}:*"},
+}
+
+// Replicas is what a Producer with WaitReplicas needs besides.
+var Replicas = Rights{Commands: []string{"wait"}}
+
+// Cluster is what every user of a Redis Cluster needs besides, on every node.
+var Cluster = Rights{Commands: []string{"cluster|slots", "command"}}
+
+// Worker is what a worker process needs: asynq's server and the lanes.
+var Worker = Rights{
+	Commands: slices.Concat(connection, []string{
+		"eval", "evalsha", "publish", "subscribe", "time", "unsubscribe",
+		"del", "exists", "expire", "expireat", "get", "incr", "pexpire", "pttl", "set", "setex",
+		"hdel", "hget", "hgetall", "hincrby", "hkeys", "hmget", "hset",
+		"llen", "lpush", "lrange", "lrem", "rpoplpush", "rpush",
+		"sadd", "sismember", "smembers",
+		"zadd", "zcard", "zcount", "zmscore", "zrange", "zrangebyscore", "zrem",
+		"zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore",
+		"memory|usage",
+	}),
+	Keys:     []string{"asynq:*", "edgepurge:*"},
+	Channels: []string{"asynq:cancel", "edgepurge:wake"},
+}
+
+// Operator is what the command line needs: purge, status, hold, dead and check.
+var Operator = Rights{
+	Commands: slices.Concat(Producer.Commands, []string{
+		"info", "publish", "time", "memory|usage",
+		"del", "get", "hdel", "hget", "hgetall", "hkeys", "hlen", "hmget", "hvals",
+		"llen", "lrange", "lrem", "sismember", "smembers",
+		"zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem",
+		"zremrangebyscore", "zrevrange", "zscore",
+	}),
+	Keys:     []string{"asynq:*", "edgepurge:*"},
+	Channels: []string{"edgepurge:wake"},
+}
+
+// With returns both rights, each once.
+func (r Rights) With(more Rights) Rights {
+	both := func(a, b []string) []string {
+		list := slices.Concat(a, b)
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
+	return Rights{both(r.Commands, more.Commands), both(r.Keys, more.Keys), both(r.Channels, more.Channels)}
+}
+
+// Rules writes the rights as ACL SETUSER takes them, after "resetkeys
+// resetchannels -@all": "~key &channel +command".
+func (r Rights) Rules() []string {
+	rules := make([]string, 0, len(r.Keys)+len(r.Channels)+len(r.Commands))
+	for _, k := range r.Keys {
+		rules = append(rules, "~"+k)
+	}
+	for _, c := range r.Channels {
+		rules = append(rules, "&"+c)
+	}
+	for _, c := range r.Commands {
+		rules = append(rules, "+"+c)
+	}
+	return rules
+}
+
+// sample is a key or channel that a pattern matches.
+func sample(pattern string) string { return strings.ReplaceAll(pattern, "*", "x") }
