@@ -76,6 +76,7 @@ accounts:
     budget: {calls: 50, per: 30s, reserve: 2, in_flight: 8}
     batch: {form: string, max_tags: 12, max_src_images: 3}
     retry: {max_attempts: 7, base: 500ms, cap: 1m30s}
+    backlog: {max: 5000, when_full: dead}
 projects:
   - project: prj_abc
     account: acme
@@ -94,6 +95,8 @@ worker: {servers: 2, concurrency: 64, metrics: ":9100"}
 			Budget: worker.Budget{Calls: 50, Per: 30 * time.Second, Reserve: 2, InFlight: 8},
 			Batch:  worker.Batch{Form: worker.FormString, MaxTags: 12, MaxSrcImages: 3},
 			Retry:  worker.Retry{MaxAttempts: 7, Base: 500 * time.Millisecond, Cap: 90 * time.Second},
+
+			Backlog: worker.Backlog{Max: 5000, WhenFull: worker.FullDead},
 		}},
 		Projects: []worker.Project{{
 			Project: "prj_abc", Account: "acme", Linger: 250 * time.Millisecond,

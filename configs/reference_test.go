@@ -77,12 +77,12 @@ zzzzzzzz: 1
 redis: {zzzzzzzz: 1}
 vercel: {zzzzzzzz: 1}
 worker: {zzzzzzzz: 1}
-accounts: [{zzzzzzzz: 1, budget: {zzzzzzzz: 1}, batch: {zzzzzzzz: 1}, retry: {zzzzzzzz: 1}}]
+accounts: [{zzzzzzzz: 1, budget: {zzzzzzzz: 1}, batch: {zzzzzzzz: 1}, retry: {zzzzzzzz: 1}, backlog: {zzzzzzzz: 1}}]
 projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 1, match: a, cost: 1}], deadline: {zzzzzzzz: 1}}}]
 `), noEnv)
 	require.Error(t, err)
 	found := regexp.MustCompile(`(?m):\d+:\d+: (?:(\S+): )?unknown key "zzzzzzzz": use (.*)$`).FindAllStringSubmatch(err.Error(), -1)
-	require.Len(t, found, 12, "%v", err)
+	require.Len(t, found, 13, "%v", err)
 	var all []string
 	for _, m := range found {
 		section := strings.ReplaceAll(m[1], "[0]", "[]")
@@ -91,7 +91,7 @@ projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 
 		}
 	}
 	slices.Sort(all)
-	require.Len(t, all, 42)
+	require.Len(t, all, 45)
 	return all
 }
 
@@ -109,6 +109,7 @@ func TestReference_Bounds(t *testing.T) {
 		"Source images a call, 1 to 8.":           {"accounts: [{batch: {max_src_images: %s}}]", "1 8|0 9"},
 		"first included, 1 to 100. 1":             {"accounts: [{retry: {max_attempts: %s}}]", "1 100|0 101"},
 		"# 10ms to 1h.":                           {"accounts: [{retry: {base: %s}}]", "10ms 1h|9ms 61m"},
+		"may be pending, 0 to 100000000;":         {"accounts: [{backlog: {max: %s}}]", "0 100000000|-1 100000001"},
 		"base to 24h.":                            {"accounts: [{retry: {cap: %s}}]", "2s 24h|1s 25h"},
 		"share its call, 0 to\n    # 1h.":         {"projects: [{project: a, linger: %s}]", "0 1h|-1s 61m"},
 		"each second, 0.001 to 1e9;":              {"projects: [{project: a, spread: {rate: %s}}]", "0 0.001 1e9|-1 0.0001 2e9"},

@@ -54,7 +54,7 @@ func (r *reader) accounts(path string, n ast.Node) {
 
 func (r *reader) account(path string, n ast.Node) worker.Account {
 	a := worker.DefaultAccount()
-	form := string(a.Batch.Form)
+	form, full := string(a.Batch.Form), string(a.Backlog.WhenFull)
 	r.section(path, n, keys{
 		"name":    r.text(&a.Name),
 		"token":   r.secret(&a.Token),
@@ -82,8 +82,14 @@ func (r *reader) account(path string, n ast.Node) worker.Account {
 				"cap":          r.duration(&a.Retry.Cap),
 			})
 		},
+		"backlog": func(path string, n ast.Node) {
+			r.section(path, n, keys{
+				"max":       r.count(&a.Backlog.Max),
+				"when_full": r.text(&full),
+			})
+		},
 	})
-	a.Batch.Form = worker.Form(form)
+	a.Batch.Form, a.Backlog.WhenFull = worker.Form(form), worker.WhenFull(full)
 	// A default never makes what was written invalid.
 	if !r.written(path + ".budget.reserve") {
 		a.Budget.Reserve = max(0, min(a.Budget.Reserve, a.Budget.Calls-1))

@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgepurge/edgepurge/internal/vercel"
@@ -18,7 +19,11 @@ type account struct {
 	timeout  time.Duration
 	projects map[string]Project
 	rest     *Project // the entry "*", if it belongs to this account
+	pending  atomic.Int64
 }
+
+// isFull reports whether the backlog was full when the sweep last counted it.
+func (a *account) isFull() bool { return a.Backlog.Max > 0 && a.pending.Load() >= int64(a.Backlog.Max) }
 
 // leaseMargin is how much longer than its timeout a call may keep its batch:
 // time for the answer to be written down.

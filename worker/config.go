@@ -47,6 +47,8 @@ type Account struct {
 	Budget Budget
 	Batch  Batch
 	Retry  Retry
+	// Backlog bounds what waits in the pending sets.
+	Backlog Backlog
 }
 
 // Format prints the account without its token, whatever the verb and however
@@ -98,6 +100,24 @@ type Retry struct {
 	Base, Cap time.Duration
 }
 
+// Backlog bounds how many items of an account may be pending.
+type Backlog struct {
+	// Max is looked at every other second, so a flood overshoots it a little.
+	// 0 is unlimited. Default 2,000,000, some 300 MB of Redis's memory.
+	Max int
+	// WhenFull is what becomes of requests meanwhile. Default FullWait.
+	WhenFull WhenFull
+}
+
+// WhenFull is what becomes of requests while the backlog is full.
+type WhenFull string
+
+// The two ways.
+const (
+	FullWait WhenFull = "wait" // they stay in their queue and are tried again
+	FullDead WhenFull = "dead" // they become dead letters with the reason backlog_full
+)
+
 // Project says how fast the items of a project are let go.
 type Project struct {
 	// Project is a Vercel project id or name as requests give it; "*" is every other.
@@ -146,6 +166,8 @@ func DefaultAccount() Account {
 		Budget: Budget{Calls: 5, Per: time.Minute, Reserve: 1, InFlight: 4},
 		Batch:  Batch{Form: FormArray, MaxTags: tasks.MaxTagsPerCall, MaxSrcImages: tasks.MaxSrcImagesPerCall},
 		Retry:  Retry{MaxAttempts: 20, Base: 2 * time.Second, Cap: 10 * time.Minute},
+
+		Backlog: Backlog{Max: 2_000_000, WhenFull: FullWait},
 	}
 }
 
@@ -267,6 +289,10 @@ func (a *Account) validate(at string, v *faults) {
 	v.count(at+"retry.max_attempts", a.Retry.MaxAttempts, 1, 100)
 	v.between(at+"retry.base", a.Retry.Base, 10*time.Millisecond, time.Hour)
 	v.between(at+"retry.cap", a.Retry.Cap, a.Retry.Base, 24*time.Hour)
+	v.count(at+"backlog.max", a.Backlog.Max, 0, 100_000_000)
+	if a.Backlog.WhenFull != FullWait && a.Backlog.WhenFull != FullDead {
+		v.add(at+"backlog.when_full", "%q is unknown: use %q or %q", a.Backlog.WhenFull, FullWait, FullDead)
+	}
 }
 
 func (p *Project) validate(at string, v *faults) {

@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -14,7 +14,10 @@ type letterError struct {
 	cause  error
 }
 
-func (e *letterError) Error() string { return fmt.Sprintf("%s: %v", e.reason, e.cause) }
+func (e *letterError) Error() string {
+	first := string(e.reason) + ": "
+	return first + strings.TrimPrefix(e.cause.Error(), first)
+}
 
 // Is makes the error an asynq.SkipRetry without its words.
 func (e *letterError) Is(target error) bool { return target == asynq.SkipRetry }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/rs/zerolog"
@@ -32,6 +33,9 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 		return in.bury(NoAccount, fmt.Errorf(
 			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
 	}
+	if a.isFull() {
+		return in.refuse(a)
+	}
 	label := a.project(p.Project).Project // of the configuration: a bounded set
 	for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
 		items := p.Items(kind)
@@ -55,6 +59,20 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	in.metrics.requests.WithLabelValues(requestAbsorbed).Inc()
 	return nil
 }
+
+// refuse keeps a request out of a backlog that is full.
+func (in *intake) refuse(a *account) error {
+	err := fmt.Errorf("more than %d items of account %q are pending: see accounts[].backlog, and what keeps them in `edgepurge status`",
+		a.Backlog.Max, a.Name)
+	if a.Backlog.WhenFull == FullDead {
+		return in.bury(BacklogFull, err)
+	}
+	in.metrics.requests.WithLabelValues(requestRetried).Inc()
+	return &laterError{after: backlogFullDelay, why: fmt.Sprintf("%s: %v", BacklogFull, err)}
+}
+
+// backlogFullDelay is when a request that waits for room is tried again.
+const backlogFullDelay = 10 * time.Second
 
 // bury makes the request a dead letter, unless the archive has no room for it:
 // then it is tried again until there is.

@@ -51,6 +51,7 @@ const (
 	Refused        Reason = "refused"         // any other 4xx
 	Redirected     Reason = "redirected"      // 3xx: vercel.url leads somewhere else
 	ArchiveFull    Reason = "archive_full"    // dead letters wait because asynq's archive would trim
+	BacklogFull    Reason = "backlog_full"    // more is pending than accounts[].backlog.max
 	NoAccount      Reason = "no_account"      // a request whose project belongs to no account
 	Invalid        Reason = "invalid"         // a payload that this worker cannot read
 )
@@ -59,7 +60,7 @@ const (
 func LetterReasons() []Reason {
 	return []Reason{
 		Unreachable, ServerError, TryLater, BadRequest, Unauthorized, Forbidden, PaymentDue,
-		ProjectMissing, ProjectGone, Refused, Redirected, NoAccount, Invalid,
+		ProjectMissing, ProjectGone, Refused, Redirected, BacklogFull, NoAccount, Invalid,
 	}
 }
 

@@ -14,6 +14,7 @@ type metrics struct {
 	calls    *prometheus.CounterVec
 	letters  *prometheus.CounterVec
 	returned *prometheus.CounterVec
+	pending  *prometheus.GaugeVec
 	duration prometheus.Histogram
 	sizes    prometheus.Histogram
 	latency  prometheus.Histogram
@@ -50,6 +51,9 @@ func newMetrics(c Config, reg prometheus.Registerer) *metrics {
 		returned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "edgepurge_returned_batches_total", Help: "Batches whose items went back to their lane, by reason.",
 		}, []string{"reason"}),
+		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "edgepurge_pending_items", Help: "Items that wait for a call, by account.",
+		}, []string{"account"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "edgepurge_call_duration_seconds", Help: "How long calls of the API took.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -65,7 +69,7 @@ func newMetrics(c Config, reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.items, m.calls, m.letters, m.returned, m.duration, m.sizes, m.latency)
+		reg.MustRegister(m.requests, m.items, m.calls, m.letters, m.returned, m.pending, m.duration, m.sizes, m.latency)
 	}
 	m.initialise(c)
 	return m
@@ -85,6 +89,7 @@ func (m *metrics) initialise(c Config) {
 		}
 	}
 	for _, a := range c.Accounts {
+		m.pending.WithLabelValues(a.Name)
 		for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
 			for _, operation := range []tasks.Operation{tasks.Delete, tasks.Invalidate} {
 				m.calls.WithLabelValues(a.Name, string(kind), string(operation), Done.String(), "200")

@@ -24,6 +24,7 @@ type sweep struct {
 
 const (
 	leaseCheck  = 2 * time.Second
+	countCheck  = 2 * time.Second
 	dueCheck    = 2 * time.Second
 	letterCheck = time.Hour
 )
@@ -71,6 +72,24 @@ func (s *sweep) due(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// backlogs counts what waits, so that the intake knows when it is too much.
+func (s *sweep) backlogs(ctx context.Context) error {
+	for name, p := range s.pacers {
+		n, err := s.lanes.Pending(ctx, name)
+		if err != nil {
+			return err
+		}
+		was := p.account.isFull()
+		p.account.pending.Store(n)
+		s.metrics.pending.WithLabelValues(name).Set(float64(n))
+		if is := p.account.isFull(); is != was {
+			s.log.Warn().Str("account", name).Int64("pending", n).Int("max", p.account.Backlog.Max).Bool("full", is).
+				Str("when_full", string(p.account.Backlog.WhenFull)).Msg("the backlog became full, or has room again")
+		}
+	}
+	return nil
 }
 
 // leases puts the items of batches whose lease ended back into their lanes.

@@ -76,6 +76,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return nilIfCancelled(err)
 	}
 	tellMissingRights(ctx, w.rdb, w.log)
+	for _, a := range w.accounts {
+		defer a.client.CloseIdleConnections()
+	}
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	ctx, stop := context.WithCancel(ctx)
@@ -103,6 +106,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	wait.Go(func() { w.sweep.wakeups(ctx) })
 	wait.Go(func() { w.sweep.every(ctx, dueCheck, "look which accounts are due", w.sweep.due) })
 	wait.Go(func() { w.sweep.every(ctx, leaseCheck, "look for dead workers", w.sweep.leases) })
+	wait.Go(func() { w.sweep.every(ctx, countCheck, "count what waits", w.sweep.backlogs) })
 	wait.Go(func() { w.sweep.every(ctx, letterCheck, "look for old dead letters", w.sweep.letters) })
 
 	w.log.Info().Int("accounts", len(w.accounts)).Int("servers", w.config.Servers).Int("concurrency", w.config.Concurrency).Msg("working")

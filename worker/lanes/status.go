@@ -3,6 +3,7 @@ package lanes
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -51,6 +52,37 @@ func (l *Lanes) Status(ctx context.Context, account string, per time.Duration) (
 		return s, fmt.Errorf("status of account %s: %w", account, err)
 	}
 	return s, nil
+}
+
+// Pending counts the items of an account that wait for a call, in two round trips.
+func (l *Lanes) Pending(ctx context.Context, account string) (int64, error) {
+	k := keysOf(account)
+	ids, err := l.rdb.HKeys(ctx, k.lanes()).Result()
+	if err != nil {
+		return 0, fmt.Errorf("count what waits in account %s: %w", account, err)
+	}
+	var sum int64
+	for chunk := range slices.Chunk(ids, 1000) {
+		counts, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, id := range chunk {
+				lane, err := tasks.ParseLane(id)
+				if err != nil {
+					return err
+				}
+				p.ZCard(ctx, k.pending(lane))
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("count what waits in account %s: %w", account, err)
+		}
+		for _, c := range counts {
+			if n, ok := c.(*redis.IntCmd); ok {
+				sum += n.Val()
+			}
+		}
+	}
+	return sum, nil
 }
 
 func (l *Lanes) readLanes(ctx context.Context, k keys, s *Status) error {
