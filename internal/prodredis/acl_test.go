@@ -1,0 +1,259 @@
+package prodredis
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/internal/redisacl"
+	"github.com/edgepurge/edgepurge/internal/redistest"
+	"github.com/edgepurge/edgepurge/internal/redisurl"
+	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
+)
+
+// The users of docs/redis.md.
+var documented = map[string]redisacl.Rights{
+	"edgepurge-producer": redisacl.Producer,
+	"edgepurge-worker":   redisacl.Worker,
+	"edgepurge-operator": redisacl.Operator,
+}
+
+var setUser = regexp.MustCompile(`(?m)^ACL SETUSER (\S+) (.+)$`)
+
+// documentedLines are the ACL SETUSER lines of docs/redis.md, by user.
+func documentedLines(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/redis.md")
+	require.NoError(t, err)
+	lines := map[string][]string{}
+	for _, m := range setUser.FindAllStringSubmatch(string(text), -1) {
+		lines[m[1]] = append(lines[m[1]], strings.Fields(m[2])...)
+	}
+	return lines
+}
+
+func TestDocs_LinesAreTheRightsThatAreTested(t *testing.T) {
+	t.Parallel()
+	lines := documentedLines(t)
+	assert.Equal(t, slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(lines)))
+	for user, rights := range documented {
+		want := slices.Concat([]string{"on", ">secret-of-" + strings.TrimPrefix(user, "edgepurge-"), "resetkeys", "resetchannels", "-@all"}, rights.Rules())
+		assert.ElementsMatch(t, want, lines[user], "the line of %s should be:\nACL SETUSER %s %s", user, user, strings.Join(want, " "))
+	}
+}
+
+// createUsers runs the lines of docs/redis.md.
+func createUsers(t *testing.T, rdb redis.UniversalClient, more ...string) {
+	t.Helper()
+	for user, rules := range documentedLines(t) {
+		args := []any{"acl", "setuser", user, "reset"}
+		for _, r := range append(rules, more...) {
+			args = append(args, r)
+		}
+		require.NoError(t, rdb.Do(t.Context(), args...).Err())
+	}
+}
+
+// as is the URL with a documented user and password.
+func as(t *testing.T, raw, role string) string {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil { // a list of hosts
+		return strings.Replace(raw, "://", "://edgepurge-"+role+":secret-of-"+role+"@", 1)
+	}
+	u.User = url.UserPassword("edgepurge-"+role, "secret-of-"+role)
+	return u.String()
+}
+
+// denials lists what the server refused for want of rights, by its own log.
+func denials(t *testing.T, rdb redis.UniversalClient) []string {
+	t.Helper()
+	entries, err := rdb.Do(t.Context(), "acl", "log", "128").Slice()
+	require.NoError(t, err)
+	var list []string
+	for _, e := range entries {
+		text := fmt.Sprint(e)
+		if strings.Contains(text, "object:client|") || strings.Contains(text, "object client|") {
+			continue // go-redis does without
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+func TestACL_LeastRightsSuffice(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Client(t)
+	createUsers(t, admin)
+	f := newFleet(t, as(t, s.URL(), "worker"), enqueue.Config{Redis: as(t, s.URL(), "producer")}, 2, "acme", "beta")
+	f.ask(1000)
+	f.drain(admin)
+	assert.Empty(t, denials(t, admin))
+
+	everyVerdict(t, f)
+	f.stop()
+	assert.Empty(t, denials(t, admin))
+	operate(t, as(t, s.URL(), "operator"))
+	assert.Empty(t, denials(t, admin))
+}
+
+// everyVerdict makes retries, splits, holds and dead letters.
+func everyVerdict(t *testing.T, f *fleet) {
+	t.Helper()
+	require.NoError(t, f.api.SetFaults(emulator.Faults{
+		Status: map[int]float64{503: 0.2, 429: 0.1}, PoisonTags: []string{"tag-7", "tag-17", "tag-27", "tag-37"},
+		Projects: map[string]int{project(f.names[1]): 404},
+	}))
+	f.ask(100)
+	missing := ""
+	if !within(patience, func() bool {
+		log := f.logs.String()
+		missing = ""
+		for _, verdict := range []string{"done", "wait", "retry", "split", "dead", "hold_project"} {
+			if !strings.Contains(log, `"verdict":"`+verdict+`"`) {
+				missing = verdict
+			}
+		}
+		return missing == "" && strings.Contains(log, `"dead_letter":true`)
+	}) {
+		t.Fatalf("no verdict %s (or no dead letter)", missing)
+	}
+}
+
+// operate does what the command line does, by the same calls.
+func operate(t *testing.T, url string) {
+	t.Helper()
+	ctx := t.Context()
+	rdb, err := redisurl.Open(url, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = rdb.Close() })
+	producer, err := enqueue.New(enqueue.Config{Client: rdb})
+	require.NoError(t, err)
+	_, err = producer.Purge(ctx, tasks.Purge{Project: project("acme"), Operation: tasks.Delete, Tags: []string{"by-hand"}})
+	require.NoError(t, err)
+
+	l := lanes.New(rdb)
+	accounts, err := l.Accounts(ctx)
+	require.NoError(t, err)
+	assert.NotEmpty(t, accounts)
+	held := 0
+	for _, a := range []string{"acme", "beta"} {
+		status, err := l.Status(ctx, a, time.Minute)
+		require.NoError(t, err)
+		for _, h := range status.Holds {
+			held++
+			released, err := l.Release(ctx, a, h.Scope)
+			require.NoError(t, err)
+			assert.True(t, released)
+		}
+	}
+	assert.NotZero(t, held)
+	inspector := asynq.NewInspectorFromRedisClient(rdb)
+	queues, err := inspector.Queues()
+	require.NoError(t, err)
+	for _, q := range queues {
+		_, err := inspector.GetQueueInfo(q)
+		require.NoError(t, err)
+	}
+	_, err = inspector.Servers()
+	require.NoError(t, err)
+
+	box := deadletter.New(rdb, producer)
+	letters, err := box.List(ctx, deadletter.Filter{})
+	require.NoError(t, err)
+	require.NotEmpty(t, letters)
+	_, err = box.Letter(letters[0].Key)
+	require.NoError(t, err)
+	_, err = box.Replay(ctx, letters[0].Key)
+	require.NoError(t, err)
+	if len(letters) > 2 {
+		require.NoError(t, box.Delete(ctx, letters[1].Key))
+		require.NoError(t, inspector.RunTask(letters[2].Queue, letters[2].ID))
+	}
+	require.NoError(t, rdb.Info(ctx).Err())
+}
+
+// Whatever right is taken away, the message says which one.
+func TestACL_AMissingRightIsNamed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Client(t)
+	grant := func(rules []string) string {
+		args := []any{"acl", "setuser", "edgepurge-worker", "reset", "on", ">secret-of-worker"}
+		for _, r := range rules {
+			args = append(args, r)
+		}
+		require.NoError(t, admin.Do(t.Context(), args...).Err())
+		return as(t, s.URL(), "worker")
+	}
+	without := func(rules []string, right string) []string {
+		return slices.DeleteFunc(slices.Clone(rules), func(r string) bool { return r == right })
+	}
+
+	producer := redisacl.Producer.With(redisacl.Replicas)
+	needed := map[string]string{ // by which name the right is told, if not its own
+		"+hello": "-", // go-redis falls back to AUTH
+		"+ping":  "-", // Client.Ping only
+		"+eval":  "'eval'", "+evalsha": "'evalsha'", "+sadd": "'sadd'", "+wait": "'wait'",
+		"~asynq:{edgepurge-urgent}:*": "-", // no urgent request
+	}
+	for _, right := range producer.Rules() {
+		if right == "~edgepurge:*" {
+			continue
+		}
+		require.NoError(t, admin.ScriptFlush(t.Context()).Err())
+		client, err := enqueue.New(enqueue.Config{Redis: grant(without(producer.Rules(), right)), WaitReplicas: 1, WaitTimeout: time.Millisecond})
+		require.NoError(t, err)
+		_, err = client.Purge(t.Context(), tasks.Purge{Project: "p", Operation: tasks.Delete, Tags: []string{"a"}})
+		require.NoError(t, client.Close())
+		name := needed[right]
+		if name == "-" {
+			name = "replicas asked for have it" // it was stored
+		}
+		if name == "" {
+			name = "(the Redis user lacks " + right + ")"
+		}
+		require.ErrorContains(t, err, name, "without %s", right)
+	}
+
+	for _, right := range []string{"+zadd", "+evalsha", "~edgepurge:*", "&asynq:cancel"} {
+		f := newFleet(t, grant(without(redisacl.Worker.Rules(), right)), enqueue.Config{Redis: s.URL()}, 1, "acme")
+		assert.True(t, within(patience, func() bool { return strings.Contains(f.logs.String(), `"missing":["`+right+`"]`) }),
+			"without %s:\n%s", right, f.logs.tail())
+		f.stop()
+	}
+}
+
+// A script that a colleague changes may need a right more.
+func TestACL_WorkerMayRunWhatItsScriptsRun(t *testing.T) {
+	t.Parallel()
+	const folder = "../../worker/lanes/script"
+	files, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	called := regexp.MustCompile(`redis\.p?call\(\s*'(\w+)'`)
+	for _, file := range files {
+		text, err := os.ReadFile(folder + "/" + file.Name())
+		require.NoError(t, err)
+		for _, m := range called.FindAllStringSubmatch(string(text), -1) {
+			assert.Contains(t, redisacl.Worker.Commands, strings.ToLower(m[1]),
+				"%s runs it: add it to redisacl.Worker and to docs/redis.md", file.Name())
+		}
+	}
+}
