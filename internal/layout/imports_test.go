@@ -52,7 +52,6 @@ var rules = []rule{
 	{packages: "internal/layout"},
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more
-	{packages: "internal/redisacl", imports: []string{"..."}},                              // helper of prodredis
 	{packages: "internal/prodredis", imports: []string{"..."}},                             // runs the whole on real Redis set-ups
 	{packages: "internal/bench", imports: []string{"..."}},                                 // measures the whole; nothing imports it
 	{packages: "internal/chaos", imports: []string{"..."}},                                 // breaks the whole; nothing imports it
