@@ -49,12 +49,17 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 
 // tell logs one line a call.
 func (c *caller) tell(a *account, b lanes.Batch, attempt int, j Judgment, answer vercel.Answer, took time.Duration) {
-	event := c.log.Info()
+	level := zerolog.InfoLevel
 	if j.Verdict != Done {
-		event = c.log.Warn().Str("reason", string(j.Reason)).Str("message", j.Letter.Message)
+		level = zerolog.WarnLevel
 	}
-	event.Str("account", a.Name).Str("batch", b.ID).Str("lane", b.Lane.ID()).Int("items", len(b.Items)).
+	c.log.WithLevel(level).Str("account", a.Name).Str("batch", b.ID).Str("lane", b.Lane.ID()).Int("items", len(b.Items)).
 		Int("attempt", attempt).Stringer("verdict", j.Verdict).Int("status", answer.Status).
+		Func(func(e *zerolog.Event) {
+			if j.Verdict != Done {
+				e.Str("reason", string(j.Reason)).Str("message", j.Letter.Message)
+			}
+		}).
 		Str("vercel_id", answer.RequestID).Dur("took_ms", took).Msg("call")
 }
 
