@@ -20,7 +20,6 @@ func TestEventOf(t *testing.T) {
 		"the last of all attempts":   {Judgment{Verdict: Dead, Reason: ServerError}, false, lanes.Failed},
 		"no answer":                  {Judgment{Verdict: TryAgain, Reason: Unreachable}, true, lanes.Failed},
 		"429: pauses are for that":   {Judgment{Verdict: Wait, Reason: RateLimited, Limit: 3}, false, ""},
-		"429 that does not":          {Judgment{Verdict: Wait, Reason: RateLimited}, false, lanes.Failed},
 		"400: the API works":         {Judgment{Verdict: Split, Reason: BadRequest}, false, ""},
 		"408: a matter of this call": {Judgment{Verdict: TryAgain, Reason: TryLater}, false, ""},
 		"403: holds are for that":    {Judgment{Verdict: HoldAccount, Reason: Forbidden}, true, ""},

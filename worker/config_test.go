@@ -17,7 +17,7 @@ func faultsOf(t *testing.T, err error) []string {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the join itself is looked into
+	joined, ok := err.(interface{ Unwrap() []error })
 	require.True(t, ok, "%T", err)
 	var fields []string
 	for _, e := range joined.Unwrap() {
@@ -212,7 +212,7 @@ func TestValidate_AllFaultsAtOnce(t *testing.T) {
 	assert.Equal(t, []string{
 		"vercel.url", "vercel.timeout", "worker.servers", "worker.concurrency",
 		"accounts[0].name", "accounts[0].token", "accounts[0].budget.per", "accounts[0].budget.in_flight", "accounts[0].batch.form",
-		"accounts[0].batch.max_tags", "accounts[0].batch.max_src_images", "accounts[0].retry.max_attempts", "accounts[0].retry.base",
+		"accounts[0].batch.max_tags", "accounts[0].batch.max_src_images", "accounts[0].retry.max_attempts", "accounts[0].retry.base", "accounts[0].backlog.when_full",
 		"projects[0].project", "projects[0].linger",
 	}, faultsOf(t, err))
 	for line := range strings.SplitSeq(err.Error(), "\n") {

@@ -147,12 +147,12 @@ func TestHold_FailedProbeExtendsIt(t *testing.T) {
 		api := answering(t, &forbidden)
 		l := newLab(t, testConfig(api.URL), rdb)
 		require.ErrorIs(t, l.attempt(callNamed("b", "x")), asynq.SkipRetry)
-		for i, step := range []time.Duration{2, 4, 8, 15, 15} {
+		for i, step := range []time.Duration{2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute} {
 			l.probeNow(lanes.ScopeAccount)
 			item := fmt.Sprintf("probe-%d", i)
 			require.NoError(t, l.attempt(callNamed(item, item)))
 			assert.Len(t, api.all(), i+2, "the probe is a call")
-			assert.WithinDuration(t, time.Now().Add(step*time.Minute), l.holds()[0].Next, 10*time.Second)
+			assert.WithinDuration(t, time.Now().Add(step), l.holds()[0].Next, 10*time.Second)
 			assert.Contains(t, l.pending(tagLane("prj")), item)
 
 			require.NoError(t, l.attempt(callNamed(item+"-next", item)))

@@ -81,7 +81,7 @@ func crashAfterStore(t *testing.T) {
 		require.NoError(t, err)
 		return len(expired) == 1
 	}, "its lease ends")
-	require.NoError(t, l.Worker.sweep.leases(t.Context()))
+	require.NoError(t, l.sweep.leases(t.Context()))
 	l.start()
 	eventually(t, func() bool { return api.purged("x", at) && l.idle() }, "a call")
 	assert.Len(t, api.with("x"), 1, "the retry is superseded")

@@ -232,7 +232,7 @@ func TestInvariant6_NothingDroppedSilently(t *testing.T) {
 	assert.Equal(t, "gone", l.holds()[0].Scope[len("project:"):])
 	waiting := strings.Join(l.pending(held), " ")
 	for _, item := range gone {
-		assert.True(t, strings.Contains(text, `"`+item+`"`) != strings.Contains(waiting+" ", item+" "), "%s is in a letter or held", item)
+		assert.NotEqual(t, strings.Contains(text, `"`+item+`"`), strings.Contains(waiting+" ", item+" "), "%s is in a letter or held", item)
 	}
 	for _, item := range lost(api, last) {
 		assert.Contains(t, text, `"`+item+`"`, "it is in a letter")

@@ -308,7 +308,7 @@ func TestLetterError_IsSkipRetry(t *testing.T) {
 
 // A reason without its metric would be a letter that nobody counts.
 func TestLetterReasons_Complete(t *testing.T) {
-	reasons := map[Reason]bool{NoAccount: true} // the intake's own
+	reasons := map[Reason]bool{NoAccount: true, BacklogFull: true} // the intake's own
 	for status := 300; status <= 599; status++ {
 		answer, err := answered(status)
 		if j := judge(answer, err, tasks.Tag, 1, time.Now()); j.Verdict != Wait {
