@@ -189,6 +189,8 @@ func newLab(t *testing.T, c Config, rdb redis.UniversalClient) *lab {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
+			s, err := l.lanes.Status(context.Background(), "default", time.Minute)
+			t.Logf("state of the account: %+v (error %v)", s, err)
 			t.Logf("log of the worker:\n%s", l.logs.tail(8000))
 		}
 	})
