@@ -69,7 +69,7 @@ func (r *rig) enqueueTask() func(tag string) {
 }
 
 // producers is how many goroutines ask at once, of either program.
-const producers = 4
+const producers = 16
 
 // produce calls f for 0 to n-1 from several goroutines.
 func produce(n int, f func(i int)) {
