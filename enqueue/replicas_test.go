@@ -52,7 +52,7 @@ func TestWaitReplicas_ReplicaThatHangs(t *testing.T) {
 	}
 	assert.Len(t, pending(t, master.Client(t), tasks.QueueIntake), 2, "it is stored, once")
 
-	_, err = newClient(t, Config{Redis: master.URL()}).Purge(t.Context(), valid(func(p *tasks.Purge) { p.ID = "req-2" }))
+	_, err := newClient(t, Config{Redis: master.URL()}).Purge(t.Context(), valid(func(p *tasks.Purge) { p.ID = "req-2" }))
 	require.NoError(t, err, "without WaitReplicas nobody waits")
 
 	replica.Resume(t)
