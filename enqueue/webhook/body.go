@@ -19,11 +19,7 @@ func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, limit
 	}
 	control := http.NewResponseController(w)
 	if control.SetReadDeadline(time.Now().Add(bodyWithin)) == nil {
-		body, err := readAll(r.Body, limit)
-		if err == nil {
-			_ = control.SetReadDeadline(time.Time{}) // of the connection, which may serve further requests
-		}
-		return body, err
+		return readAll(r.Body, limit) // net/http sets the connection's deadline anew for each request
 	}
 	// A writer that hides its connection leaves nothing but to look away.
 	type read struct {
