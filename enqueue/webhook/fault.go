@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -32,10 +33,15 @@ func (f *faults) oneOf(field, word string, known ...string) bool {
 	if slices.Contains(known, word) {
 		return true
 	}
+	quoted := make([]string, len(known))
+	for i, k := range known {
+		quoted[i] = strconv.Quote(k)
+	}
+	choice := strings.Join(quoted, ", ")
 	if word == "" {
-		f.add(field, "is missing: use %s", strings.Join(known, ", "))
+		f.add(field, "is missing: use %s", choice)
 	} else {
-		f.add(field, "%q is unknown: use %s", abbreviate(word), strings.Join(known, ", "))
+		f.add(field, "%q is unknown: use %s", abbreviate(word), choice)
 	}
 	return false
 }
