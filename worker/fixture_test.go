@@ -207,7 +207,7 @@ func (l *lab) start() *lab {
 		cancel()
 		select {
 		case err := <-done:
-			assert.NoError(l.t, err) //nolint:testifylint // stop may be called from any goroutine
+			assert.NoError(l.t, err) // stop may be called from any goroutine
 		case <-time.After(patience):
 			l.t.Error("the worker does not stop")
 		}
