@@ -20,14 +20,14 @@ import (
 // 1 is needed in any case, since a lost reply to a dequeue counts as a failure.
 const neverExhausted = math.MaxInt32
 
-// How often idle servers look for tasks. Each intake server looks on its own,
-// so the more there are the less often each has to: what an idle worker costs
-// and how soon it finds a lone request stay the same.
+// How often servers ask for tasks after they found none; idle ones wait in the gate.
 const (
-	intakeCheck  = 30 * time.Millisecond // times the number of servers
-	callsCheck   = 250 * time.Millisecond
+	taskCheck    = 10 * time.Millisecond
 	delayedCheck = 500 * time.Millisecond
-	idleDelayed  = 5 * time.Second // intake has delayed tasks only while Redis refuses
+	// Requests are delayed only while Redis refuses or the backlog is full, and one
+	// server forwards them for all.
+	intakeDelayed = 2 * time.Second
+	leaveDelayed  = 24 * time.Hour
 )
 
 // isStored reports whether an enqueue error says that the task is there
@@ -37,9 +37,8 @@ func isStored(err error) bool {
 }
 
 // newServers returns the asynq servers of a worker: c.Servers for the intake
-// and one for calls. Every intake server serves both queues, since the urgent
-// one is empty nearly always: asked first it would cost every request a round
-// trip, asked one time in twenty it is looked at often enough under load.
+// and one for calls. Every intake server serves both queues, the urgent one
+// first: while it is empty the gate says so, and that costs no round trip.
 func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intakes []*asynq.Server, calls *asynq.Server) {
 	base := asynq.Config{
 		RetryDelayFunc: retryDelay,
@@ -50,18 +49,22 @@ func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intake
 		// What is still running then is put back into its queue.
 		ShutdownTimeout: c.Timeout + leaseMargin,
 	}
-	for range c.Servers {
+	for i := range c.Servers {
 		cfg := base
-		cfg.Queues = map[string]int{tasks.QueueIntake: 19, tasks.QueueUrgent: 1}
+		cfg.Queues = map[string]int{tasks.QueueUrgent: 2, tasks.QueueIntake: 1}
+		cfg.StrictPriority = true
 		cfg.Concurrency = max(1, c.Concurrency/c.Servers)
-		cfg.TaskCheckInterval = intakeCheck * time.Duration(c.Servers)
-		cfg.DelayedTaskCheckInterval = idleDelayed
+		cfg.TaskCheckInterval = taskCheck
+		cfg.DelayedTaskCheckInterval = leaveDelayed
+		if i == 0 {
+			cfg.DelayedTaskCheckInterval = intakeDelayed
+		}
 		intakes = append(intakes, asynq.NewServerFromRedisClient(rdb, cfg))
 	}
 	cfg := base
 	cfg.Queues = map[string]int{tasks.QueueCalls: 1}
 	cfg.Concurrency = c.Concurrency
-	cfg.TaskCheckInterval = callsCheck
+	cfg.TaskCheckInterval = taskCheck
 	cfg.DelayedTaskCheckInterval = delayedCheck
 	return intakes, asynq.NewServerFromRedisClient(rdb, cfg)
 }

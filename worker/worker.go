@@ -25,6 +25,7 @@ type Worker struct {
 	attempts *attempts
 	pacers   map[string]*pacer
 	sweep    *sweep
+	gate     *gate
 }
 
 // Options are what a Worker takes besides its Config.
@@ -48,6 +49,8 @@ func New(c Config, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	gate := newGate()
+	o.Redis.AddHook(gate) // before the pause: an answer of the gate's is no success of Redis's
 	o.Redis.AddHook(&errorPause{})
 	l := lanes.New(o.Redis)
 	m := newMetrics(c, o.Registerer)
@@ -65,6 +68,7 @@ func New(c Config, o Options) (*Worker, error) {
 		attempts: &attempts{caller: call, accounts: accounts},
 		pacers:   pacers,
 		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, metrics: m, log: o.Log, strangers: map[string]bool{}},
+		gate:     gate,
 	}, nil
 }
 
@@ -84,6 +88,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 
+	wait.Go(func() { w.gate.run(ctx, w.rdb) })
 	// Intake: requests become pending items. Calls: retries, splits, dead letters.
 	intakes, calls := newServers(w.config, w.rdb, w.log)
 	servers := append(intakes, calls)

@@ -205,3 +205,20 @@ func TestStatus(t *testing.T) {
 	assert.Zero(t, s.Learned)
 	assert.Empty(t, s.Holds)
 }
+
+// A late claim of an emptied lane must not make it ready without an entry: what
+// comes back to it later would be seen by nobody until the next probe.
+func TestHold_EmptiedLaneStaysVisible(t *testing.T) {
+	r := simulated(t)
+	r.absorb(normal, "last")
+	b := r.claim(normal)
+	_, err := r.Hold(r.ctx(), r.pace.Account, ScopeProject(normal.Project), "project_missing", "HTTP 404", b, 1)
+	require.NoError(t, err)
+	r.refused(normal, RefusedEmpty)
+	restored, err := r.Restore(r.ctx(), r.pace, b, false)
+	require.NoError(t, err)
+	require.True(t, restored)
+	s, err := r.Status(r.ctx(), r.pace.Account, r.pace.Per)
+	require.NoError(t, err)
+	require.Len(t, s.Lanes, 1)
+}

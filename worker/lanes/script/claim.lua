@@ -36,10 +36,11 @@ local wait, why = budget_wait(urgent, booked)
 if wait then return { 'refused', why, ms(wait), ms(now) } end
 if redis.call('ZCARD', inflight) >= limit_in_flight() then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
 
-local project_hold, project_h = hold_of('project:' .. project)
-if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
+-- First, for `later` must not make an emptied lane ready: it has no entry any more.
 local next_at, first = next_time(p)
 if not next_at then return later('empty') end
+local project_hold, project_h = hold_of('project:' .. project)
+if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
 if next_at > now then return later('linger', math.max(next_at, blocked(p, first))) end
 
 -- The oldest due items that fit, by number (array form) or by length (string form).

@@ -1,0 +1,153 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// gate looks for tasks on behalf of all asynq servers of a worker. asynq has
+// no blocking dequeue: each server would ask Redis for itself, in a script of
+// three commands, and sleep half of the time when a burst comes. As a go-redis
+// hook the gate answers the dequeues of a queue that it has just seen empty by
+// itself, and lets them wait for it to see a task.
+type gate struct {
+	urgent, intake, calls atomic.Bool  // whether the queue had tasks
+	looked                atomic.Int64 // when it last saw Redis, in Unix milliseconds
+
+	mu      sync.Mutex
+	wake    chan struct{} // closed and replaced when a queue is seen to have tasks
+	stopped bool
+}
+
+const (
+	gateLook = 60 * time.Millisecond
+	// gateTrust is how old a look may be. Past it the servers ask for themselves:
+	// a gate that does not see must not keep anything out.
+	gateTrust = time.Second
+)
+
+func newGate() *gate { return &gate{wake: make(chan struct{})} }
+
+// pendingList is where asynq v0.26 keeps the tasks of a queue that are to be run
+// (internal/base: PendingKey). A test holds it to the real thing.
+func pendingList(queue string) string { return "asynq:{" + queue + "}:pending" }
+
+var (
+	urgentList = pendingList(tasks.QueueUrgent)
+	intakeList = pendingList(tasks.QueueIntake)
+	callsList  = pendingList(tasks.QueueCalls)
+)
+
+// run looks until ctx ends, and then keeps no dequeue waiting any more.
+func (g *gate) run(ctx context.Context, rdb redis.UniversalClient) {
+	for sleep(ctx, gateLook) {
+		g.look(ctx, rdb)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stopped = true
+	close(g.wake)
+	g.wake = make(chan struct{})
+}
+
+func (g *gate) look(ctx context.Context, rdb redis.UniversalClient) {
+	var urgent, intake, calls *redis.IntCmd
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // in a Cluster they lie in three slots
+		urgent, intake, calls = p.Exists(ctx, urgentList), p.Exists(ctx, intakeList), p.Exists(ctx, callsList)
+		return nil
+	})
+	if err != nil {
+		return // the servers meet the same error, and asynq says so
+	}
+	g.urgent.Store(urgent.Val() > 0)
+	g.intake.Store(intake.Val() > 0)
+	g.calls.Store(calls.Val() > 0)
+	g.looked.Store(time.Now().UnixMilli())
+	if urgent.Val()+intake.Val()+calls.Val() > 0 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		close(g.wake)
+		g.wake = make(chan struct{})
+	}
+}
+
+// isBlind reports whether the last look is too old to go by.
+func (g *gate) isBlind() bool {
+	return time.Now().UnixMilli()-g.looked.Load() >= gateTrust.Milliseconds()
+}
+
+// await waits until a queue is seen to have tasks, for as long as a look is
+// trusted, or the worker stops.
+func (g *gate) await(ctx context.Context) {
+	g.mu.Lock()
+	wake, stopped := g.wake, g.stopped
+	g.mu.Unlock()
+	if stopped {
+		return
+	}
+	timer := time.NewTimer(gateTrust)
+	defer timer.Stop()
+	select {
+	case <-wake:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// isOpen waits until a queue has tasks or await gives up.
+func (g *gate) isOpen(ctx context.Context, queue *atomic.Bool) bool {
+	if !queue.Load() && !g.isBlind() {
+		g.await(ctx)
+	}
+	return queue.Load() || g.isBlind()
+}
+
+// listOf is the list that a command would dequeue from; "" if it does not. Of
+// asynq's scripts only the dequeue has the list as its first key.
+func listOf(cmd redis.Cmder) string {
+	args := cmd.Args()
+	if len(args) < 4 || cmd.Name() != "evalsha" {
+		return ""
+	}
+	list, _ := args[3].(string)
+	return list
+}
+
+// DialHook leaves dialling as it is.
+func (g *gate) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook answers a dequeue in vain without Redis. A server asks for urgent
+// requests first and then for others: it is there that it waits, for either.
+func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		switch listOf(cmd) {
+		case urgentList:
+			if g.urgent.Load() || g.isBlind() {
+				return next(ctx, cmd)
+			}
+		case intakeList:
+			if g.isOpen(ctx, &g.intake) {
+				return next(ctx, cmd)
+			}
+		case callsList:
+			if g.isOpen(ctx, &g.calls) {
+				return next(ctx, cmd)
+			}
+		default:
+			return next(ctx, cmd)
+		}
+		cmd.SetErr(redis.Nil)
+		return redis.Nil
+	}
+}
+
+// ProcessPipelineHook leaves pipelines as they are.
+func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}

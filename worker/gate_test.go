@@ -1,0 +1,148 @@
+package worker
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/internal/redistest"
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// counter counts the scripts that reach Redis.
+type counter struct{ scripts chan string }
+
+func (c counter) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (c counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if args := cmd.Args(); cmd.Name() == "evalsha" {
+			c.scripts <- args[3].(string)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// The gate knows asynq's dequeue and nothing else by its first key: held to the
+// real asynq, whose server must be kept out, let in, and let in again when the
+// gate has not seen Redis for long.
+func TestGate_KnowsTheRealDequeue(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		g, seen := newGate(), counter{make(chan string, 10_000)}
+		rdb.AddHook(g)
+		rdb.AddHook(seen)
+		client := asynq.NewClientFromRedisClient(rdb)
+		enqueue := func(queue string) {
+			_, err := client.Enqueue(asynq.NewTask("x", nil), asynq.Queue(queue))
+			require.NoError(t, err, "the gate stops no enqueue")
+		}
+		enqueue(tasks.QueueIntake) // the scripts are loaded from here on
+		g.look(t.Context(), rdb)
+
+		ran := make(chan struct{}, 10)
+		server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
+			Queues: map[string]int{tasks.QueueUrgent: 2, tasks.QueueIntake: 1}, StrictPriority: true,
+			TaskCheckInterval: 2 * time.Millisecond, LogLevel: asynq.FatalLevel,
+		})
+		calls := asynq.NewServerFromRedisClient(rdb, asynq.Config{
+			Queues: map[string]int{tasks.QueueCalls: 1}, TaskCheckInterval: 2 * time.Millisecond, LogLevel: asynq.FatalLevel,
+		})
+		handler := asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+			ran <- struct{}{}
+			return nil
+		})
+		require.NoError(t, server.Start(handler))
+		defer server.Shutdown()
+		require.NoError(t, calls.Start(handler))
+		defer calls.Shutdown()
+		await(t, ran, "the gate is open for a queue with tasks")
+
+		g.look(t.Context(), rdb)
+		dequeues := func() int {
+			n := 0
+			for {
+				select {
+				case key := <-seen.scripts:
+					if key == urgentList || key == intakeList || key == callsList {
+						n++
+					}
+				default:
+					return n
+				}
+			}
+		}
+		time.Sleep(20 * time.Millisecond) // what was under way
+		dequeues()
+		time.Sleep(100 * time.Millisecond)
+		assert.Zero(t, dequeues(), "a queue seen empty is not asked")
+
+		for _, queue := range []string{tasks.QueueUrgent, tasks.QueueIntake, tasks.QueueCalls} {
+			enqueue(queue)
+			g.look(t.Context(), rdb)
+			await(t, ran, "seen again, it is open")
+			g.look(t.Context(), rdb)
+		}
+
+		g.look(t.Context(), rdb)
+		g.looked.Store(time.Now().Add(-gateTrust).UnixMilli())
+		enqueue(tasks.QueueIntake)
+		await(t, ran, "a gate that does not see keeps nothing out")
+	})
+}
+
+func await(t *testing.T, c <-chan struct{}, why string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatal(why)
+	}
+}
+
+func TestGate_LeavesOthersAlone(t *testing.T) {
+	ctx := context.Background()
+	assert.Equal(t, intakeList, listOf(redis.NewCmd(ctx, "evalsha", "sha", 4, intakeList, "paused", "active", "lease")))
+	for _, args := range [][]any{
+		{"evalsha", "sha", 4, "asynq:{somebody-else}:pending", "paused", "active", "lease"},
+		{"evalsha", "sha", 2, "asynq:{edgepurge-intake}:t:id", intakeList},
+		{"eval", "script", 4, intakeList, "paused", "active", "lease"},
+		{"llen", intakeList},
+		{"evalsha", "sha", 0},
+	} {
+		list := listOf(redis.NewCmd(ctx, args...))
+		assert.NotContains(t, []string{intakeList, urgentList, callsList}, list, "%v", args)
+	}
+}
+
+// A stop must not wait for the next look.
+func TestGate_StopKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		ctx, cancel := context.WithCancel(t.Context())
+		g.looked.Store(time.Now().UnixMilli())
+		stopped := make(chan struct{})
+		go func() { g.run(ctx, nil); close(stopped) }()
+		waited := make(chan time.Duration)
+		go func() {
+			start := time.Now()
+			g.await(context.Background())
+			waited <- time.Since(start)
+		}()
+		synctest.Wait()
+		cancel()
+		<-stopped
+		assert.Zero(t, <-waited)
+		start := time.Now()
+		g.await(context.Background())
+		assert.Zero(t, time.Since(start), "nor whoever comes later")
+	})
+}
