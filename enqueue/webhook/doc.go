@@ -10,8 +10,8 @@
 //
 //	read      the body, within a limit and a second
 //	verify    signature.go, token.go, basic.go: pure, any verifier of the source may pass
-//	map       accept, operation, tags and source images, by jq: plan.go
 //	dedupe    asked only about what was verified: a forged delivery must not suppress a purge
+//	map       accept, operation, tags and source images, by jq: plan.go
 //	enqueue   one request for each project, and what could not be mapped to the dead letters
 //	answer    within 1.5 seconds, whatever happens
 package webhook
