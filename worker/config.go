@@ -102,7 +102,7 @@ type Retry struct {
 
 // Backlog bounds how many items of an account may be pending.
 type Backlog struct {
-	// Max is looked at every other second, so a flood overshoots it a little.
+	// Max is looked at every few seconds, so a flood overshoots it a little.
 	// 0 is unlimited. Default 2,000,000, some 300 MB of Redis's memory.
 	Max int
 	// WhenFull is what becomes of requests meanwhile. Default FullWait.

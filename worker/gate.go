@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ type gate struct {
 }
 
 const (
-	gateLook = 60 * time.Millisecond
+	gateLook = 80 * time.Millisecond
 	// gateTrust is how old a look may be. Past it the servers ask for themselves:
 	// a gate that does not see must not keep anything out.
 	gateTrust = time.Second
@@ -109,13 +110,16 @@ func (g *gate) isOpen(ctx context.Context, queue *atomic.Bool) bool {
 }
 
 // listOf is the list that a command would dequeue from; "" if it does not. Of
-// asynq's scripts only the dequeue has the list as its first key.
+// asynq's scripts only the dequeue begins with the list and the queue's pause.
 func listOf(cmd redis.Cmder) string {
 	args := cmd.Args()
-	if len(args) < 4 || cmd.Name() != "evalsha" {
+	if len(args) < 5 || cmd.Name() != "evalsha" {
 		return ""
 	}
 	list, _ := args[3].(string)
+	if queue, ok := strings.CutSuffix(list, ":pending"); !ok || args[4] != queue+":paused" {
+		return ""
+	}
 	return list
 }
 

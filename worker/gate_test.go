@@ -32,7 +32,7 @@ func (c counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// The gate knows asynq's dequeue and nothing else by its first key: held to the
+// The gate knows asynq's dequeue and nothing else by its keys: held to the
 // real asynq, whose server must be kept out, let in, and let in again when the
 // gate has not seen Redis for long.
 func TestGate_KnowsTheRealDequeue(t *testing.T) {
@@ -84,6 +84,10 @@ func TestGate_KnowsTheRealDequeue(t *testing.T) {
 		dequeues()
 		time.Sleep(100 * time.Millisecond)
 		assert.Zero(t, dequeues(), "a queue seen empty is not asked")
+		info, err := asynq.NewInspectorFromRedisClient(rdb).GetQueueInfo(tasks.QueueIntake)
+		require.NoError(t, err, "who looks at the queue is no dequeue")
+		assert.Equal(t, 1, info.Processed)
+		dequeues()
 
 		for _, queue := range []string{tasks.QueueUrgent, tasks.QueueIntake, tasks.QueueCalls} {
 			enqueue(queue)
@@ -110,9 +114,10 @@ func await(t *testing.T, c <-chan struct{}, why string) {
 
 func TestGate_LeavesOthersAlone(t *testing.T) {
 	ctx := context.Background()
-	assert.Equal(t, intakeList, listOf(redis.NewCmd(ctx, "evalsha", "sha", 4, intakeList, "paused", "active", "lease")))
+	assert.Equal(t, intakeList, listOf(redis.NewCmd(ctx, "evalsha", "sha", 4, intakeList, "asynq:{edgepurge-intake}:paused", "active", "lease")))
 	for _, args := range [][]any{
-		{"evalsha", "sha", 4, "asynq:{somebody-else}:pending", "paused", "active", "lease"},
+		{"evalsha", "sha", 4, "asynq:{somebody-else}:pending", "asynq:{somebody-else}:paused", "active", "lease"},
+		{"evalsha", "sha", 9, intakeList, "asynq:{edgepurge-intake}:active", "scheduled"}, // the Inspector's look at a queue
 		{"evalsha", "sha", 2, "asynq:{edgepurge-intake}:t:id", intakeList},
 		{"eval", "script", 4, intakeList, "paused", "active", "lease"},
 		{"llen", intakeList},

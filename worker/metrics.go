@@ -24,7 +24,6 @@ type metrics struct {
 const (
 	itemAccepted  = "accepted"
 	itemDuplicate = "duplicate"
-	itemInvalid   = "invalid"
 )
 
 // Outcomes of a request at intake.
@@ -84,7 +83,7 @@ func (m *metrics) initialise(c Config) {
 		m.letters.WithLabelValues(string(reason))
 	}
 	for _, p := range c.Projects {
-		for _, outcome := range []string{itemAccepted, itemDuplicate, itemInvalid} {
+		for _, outcome := range []string{itemAccepted, itemDuplicate} {
 			m.items.WithLabelValues(p.Project, outcome)
 		}
 	}

@@ -23,9 +23,9 @@ type sweep struct {
 }
 
 const (
-	leaseCheck  = 2 * time.Second
-	countCheck  = 2 * time.Second
-	dueCheck    = 2 * time.Second
+	leaseCheck  = 3 * time.Second
+	countCheck  = 3 * time.Second
+	dueCheck    = 3 * time.Second
 	letterCheck = time.Hour
 )
 
