@@ -73,7 +73,7 @@ func twinClaimed(t *testing.T) {
 	l := newLab(t, testConfig(api.URL), rdb)
 	l.claimed("post") // by a worker that has yet to make the call
 	l.start().again(api)
-	assert.Len(t, l.status().InFlight, 1, "the twin's call has still not been made")
+	eventually(t, func() bool { return len(l.status().InFlight) == 1 }, "the twin's call has still not been made")
 	assert.Len(t, api.with("post"), 1)
 }
 

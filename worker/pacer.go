@@ -27,6 +27,7 @@ type pacer struct {
 	ended   chan struct{} // of capacity 1: a call of this process ended
 	calls   sync.WaitGroup
 	log     zerolog.Logger
+	trouble zerolog.Logger // a line a second at most: all calls under way meet the same
 
 	// The lane that was the only one ready, and how often it may be claimed from
 	// before the next look.
@@ -42,9 +43,11 @@ const (
 )
 
 func newPacer(a *account, l *lanes.Lanes, c *caller, slots chan struct{}, log zerolog.Logger) *pacer {
+	log = log.With().Str("account", a.Name).Logger()
 	return &pacer{
 		account: a, lanes: l, caller: c, slots: slots, room: make(chan struct{}, a.Budget.InFlight),
-		wakeups: make(chan struct{}, 1), ended: make(chan struct{}, 1), log: log.With().Str("account", a.Name).Logger(),
+		wakeups: make(chan struct{}, 1), ended: make(chan struct{}, 1), log: log,
+		trouble: log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Second}),
 	}
 }
 
@@ -228,9 +231,9 @@ func (p *pacer) call(ctx context.Context, b lanes.Batch) {
 		if err == nil {
 			return
 		}
-		p.log.Error().Err(err).Str("batch", b.ID).Stringer("verdict", j.Verdict).Msg("write down the answer to a call")
+		p.trouble.Error().Err(err).Str("batch", b.ID).Stringer("verdict", j.Verdict).Msg("write down the answer to a call")
 		if !sleep(ctx, firstRedisWait) {
-			p.log.Error().Str("batch", b.ID).Msg("the answer could not be written down: the call will be repeated")
+			p.trouble.Error().Str("batch", b.ID).Msg("the answer could not be written down: the call will be repeated")
 			return
 		}
 	}
