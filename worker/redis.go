@@ -48,7 +48,7 @@ func (p *errorPause) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (p *errorPause) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		if len(cmds) > 0 && !isGreeting(cmds[0]) {
+		if len(cmds) > 0 && !isGreeting(cmds[0]) && (err != nil || !mayOnlyRead(cmds[0])) {
 			p.after(ctx, err)
 		}
 		return err

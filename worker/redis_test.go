@@ -152,3 +152,17 @@ func TestRun_StopsWhileRedisIsAway(t *testing.T) {
 	l.stop()
 	assert.Contains(t, l.logs.String(), "LOADING")
 }
+
+// The gate looks by a pipeline of reads, which a full Redis goes on answering.
+func TestErrorPause_ReadsInAPipelineResetNothing(t *testing.T) {
+	p := &errorPause{}
+	p.failures.Store(7)
+	run := func(cmd redis.Cmder) {
+		hook := p.ProcessPipelineHook(func(context.Context, []redis.Cmder) error { return nil })
+		assert.NoError(t, hook(t.Context(), []redis.Cmder{cmd}))
+	}
+	run(redis.NewIntCmd(t.Context(), "exists", "x"))
+	assert.EqualValues(t, 7, p.failures.Load())
+	run(redis.NewIntCmd(t.Context(), "zadd", "x", 1, "y"))
+	assert.Zero(t, p.failures.Load())
+}
