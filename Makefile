@@ -5,6 +5,7 @@ COUNT    ?= 3
 BENCH    ?= .
 STORM    ?= 3m
 SEED     ?= 0
+REFUSED  ?= 75s
 
 TOOL := $(GO) tool -modfile=.ci/tools.mod
 
@@ -43,6 +44,11 @@ bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 
 chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run
 	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 30m \
 		-chaos.duration $(STORM) -chaos.seed $(SEED) -chaos.rate 650 -chaos.hurry=false
+
+.PHONY: token
+token: ## refuse the token for REFUSED (75s) amid 10,000 tags; the hold's probes take their time
+	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestTokenRefused' -v -count=1 -timeout 30m \
+		-chaos.hurry=false -chaos.refused $(REFUSED)
 
 .PHONY: demo
 demo: ## play a CMS burst through the real path, without Redis, token or network

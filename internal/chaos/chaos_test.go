@@ -22,7 +22,7 @@ var (
 	seed   = flag.Uint64("chaos.seed", 0, "replay the storm of this seed; 0 draws one")
 	fleet  = flag.Int("chaos.workers", 3, "how many workers there are")
 	rate   = flag.Float64("chaos.rate", 300, "requests a second")
-	hurry  = flag.Bool("chaos.hurry", true, "end asynq's leases of dead workers' tasks after the storm, which take up to two minutes")
+	hurry  = flag.Bool("chaos.hurry", true, "pass over waits of minutes: the leases that asynq gave dead workers, the probes of a hold")
 )
 
 // TestChaos lets everything go wrong at once, then asks whether the promises

@@ -86,6 +86,36 @@ func TestRedis_RestartedInABurst(t *testing.T) {
 	assert.Empty(t, s.letters(t))
 }
 
+// Each kill falls into the work of three workers and their producers.
+func TestRedis_KilledFiveTimesInABurst(t *testing.T) {
+	t.Parallel()
+	const kills, requests = 5, 3000
+	c := usual()
+	c.durable = true
+	c.faults = emulator.Faults{Latency: 10 * time.Millisecond, LatencyJitter: 40 * time.Millisecond}
+	s := newSite(t, c)
+	workers := []*process{s.worker(t), s.worker(t), s.worker(t)}
+	burst := s.produce(t.Context(), 8, requests, 600, few)
+	for k := range int64(kills) {
+		await(t, 20*time.Second, "the middle of the burst", func() bool {
+			return s.ledger.accepted.Load() >= (k+1)*requests/(kills+1) && s.api.Stats().InFlight > 0
+		})
+		s.redis.Kill(t)
+		time.Sleep(time.Duration(k) * 150 * time.Millisecond) // the outage; the first is none to speak of
+		s.restartRedis(t)
+	}
+	require.Less(t, s.ledger.accepted.Load(), int64(requests), "the burst outlasts the kills")
+	burst.end(t)
+	s.drain(t, 40*time.Second, true)
+	for _, w := range workers {
+		assert.True(t, w.running(), "%s goes on by itself", w.name)
+	}
+	r := s.check(t)
+	s.assertKept(t, r)
+	assert.Empty(t, s.letters(t))
+	t.Logf("Redis killed %d times: %d requests acknowledged, %d tries were not; %d items, %d lost", kills, r.Requests, s.ledger.refused.Load(), r.Asked, len(r.Lost))
+}
+
 // Redis answers, but with errors. asynq asks again at once after each.
 func TestRedis_RefusesEverything(t *testing.T) {
 	t.Parallel()

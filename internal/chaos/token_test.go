@@ -16,10 +16,16 @@ import (
 // many asks for tags of its own.
 func many(i int) tasks.Purge {
 	p := tasks.Purge{ID: fmt.Sprintf("r-%d", i), Project: "shop", Operation: tasks.Invalidate}
-	for k := range 5 {
-		p.Tags = append(p.Tags, fmt.Sprintf("tag-%d", 5*i+k))
-	}
+	p.Tags = numbered(5*i, 5)
 	return p
+}
+
+func numbered(from, n int) []string {
+	tags := make([]string, n)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("tag-%d", from+i)
+	}
+	return tags
 }
 
 func TestTokenExpires_InABacklog(t *testing.T) {
