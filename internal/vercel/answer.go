@@ -24,10 +24,13 @@ const (
 
 // read turns a response into an Answer and, unless it is a 2xx, a *StatusError.
 func (c *Client) read(resp *http.Response, body []byte, now time.Time) (Answer, error) {
+	off := ahead(resp.Header, now)
+	theirs := now.Add(-off)
+	limit := limitOfHeader(resp.Header, theirs)
 	a := Answer{
 		Status:    resp.StatusCode,
 		RequestID: c.text(resp.Header.Get("X-Vercel-Id"), maxRequestIDBytes),
-		Limit:     limitOfHeader(resp.Header, now),
+		Limit:     limit.seenFrom(off),
 	}
 	if a.Status >= 200 && a.Status < 300 {
 		return a, nil
@@ -36,13 +39,13 @@ func (c *Client) read(resp *http.Response, body []byte, now time.Time) (Answer, 
 	if !e.found {
 		e.message = plainText(body, isHTML(resp.Header.Get("Content-Type"), body))
 	}
-	a.Limit = a.Limit.refine(e.limit, now)
+	a.Limit = limit.refine(e.limit, theirs).seenFrom(off)
 	return a, &StatusError{
 		Status:       a.Status,
 		Code:         c.text(e.code, maxCodeBytes),
 		Message:      c.text(e.message, maxMessageBytes),
 		RequestID:    a.RequestID,
-		RetryAfter:   parseRetryAfter(resp.Header.Get("Retry-After"), now),
+		RetryAfter:   parseRetryAfter(resp.Header.Get("Retry-After"), theirs),
 		Limit:        a.Limit,
 		InvalidToken: e.invalidToken,
 	}

@@ -19,7 +19,8 @@ type RateLimit struct {
 	// Remaining is how many calls are left in this window; NotTold (-1): not told.
 	Remaining int
 	// Reset is when calls are free again, with the precision of a second (header)
-	// or a millisecond (body); the zero time: not told. It may be in the past.
+	// or a millisecond (body), by the clock of this machine; the zero time: not
+	// told. It may be in the past.
 	Reset time.Time
 }
 
