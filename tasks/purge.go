@@ -48,8 +48,11 @@ type Purge struct {
 	Rebound time.Duration
 	// NotBefore holds the purge back until then (a page under embargo); zero means at once.
 	NotBefore time.Time
-	// Track asks for a receipt.
+	// Track asks for a receipt that can be followed.
 	Track bool
+	// Receipt is, of a tracked request in several tasks, the ID of the whole; empty
+	// means ID. Package enqueue sets it, whatever stands here.
+	Receipt string
 	// Source says who asked, for logs and metrics, such as "sanity/blog".
 	Source string
 	// RequestedAt is when the producer asked; package enqueue sets it.
@@ -68,6 +71,9 @@ func (p *Purge) Validate() error {
 	}
 	if p.ID != "" && (!isName(p.ID) || len(p.ID) > MaxIDBytes) {
 		add(fault("id", "%q must be 1 to %d letters, digits, '.', '_' or '-'", abbreviate(p.ID), MaxIDBytes))
+	}
+	if p.Receipt != "" && (!isName(p.Receipt) || len(p.Receipt) > MaxIDBytes) {
+		add(fault("receipt", "%q must be 1 to %d letters, digits, '.', '_' or '-'", abbreviate(p.Receipt), MaxIDBytes))
 	}
 	add(checkProject(p.Project))
 	add(checkOperation(p.Operation))
@@ -135,6 +141,18 @@ func (p *Purge) Lane(kind Kind) Lane {
 		l.Priority = Normal
 	}
 	return l
+}
+
+// ReceiptID names the receipt in which the request's items are counted; empty
+// if it is not tracked.
+func (p *Purge) ReceiptID() string {
+	switch {
+	case !p.Track:
+		return ""
+	case p.Receipt != "":
+		return p.Receipt
+	}
+	return p.ID
 }
 
 // Items returns the request's items of one kind.

@@ -46,6 +46,9 @@ func TestPurgeValidate(t *testing.T) {
 		{"longest id", []change{func(p *tasks.Purge) { p.ID = strings.Repeat("a", 64) }}, ""},
 		{"id too long", []change{func(p *tasks.Purge) { p.ID = strings.Repeat("a", 65) }}, `id: "` + strings.Repeat("a", 64) + `…" must be 1 to 64 letters, digits, '.', '_' or '-'`},
 		{"id with a colon", []change{func(p *tasks.Purge) { p.ID = "a:b" }}, `id: "a:b" must be 1 to 64 letters, digits, '.', '_' or '-'`},
+		{"receipt of the whole", []change{func(p *tasks.Purge) { p.Receipt = strings.Repeat("a", 64) }}, ""},
+		{"receipt too long", []change{func(p *tasks.Purge) { p.Receipt = strings.Repeat("a", 65) }}, `receipt: "` + strings.Repeat("a", 64) + `…" must be 1 to 64 letters, digits, '.', '_' or '-'`},
+		{"receipt with a brace", []change{func(p *tasks.Purge) { p.Receipt = "{a}" }}, `receipt: "{a}" must be 1 to 64 letters, digits, '.', '_' or '-'`},
 		{"no project", []change{func(p *tasks.Purge) { p.Project = "" }}, "project: is missing: give the project's id (prj_…) or name"},
 		{"no operation", []change{func(p *tasks.Purge) { p.Operation = "" }}, `operation: "" is unknown: use "delete" or "invalidate"`},
 		{"unknown operation", []change{func(p *tasks.Purge) { p.Operation = "DELETE" }}, `operation: "DELETE" is unknown: use "delete" or "invalidate"`},
@@ -196,4 +199,14 @@ func numbered(n int) []string {
 		items[i] = fmt.Sprintf("post-%d", i)
 	}
 	return items
+}
+
+func TestPurgeReceiptID(t *testing.T) {
+	t.Parallel()
+	p := valid(func(p *tasks.Purge) { p.ID, p.Receipt = "01JD-2", "01JD" })
+	assert.Empty(t, p.ReceiptID(), "not tracked")
+	p.Track = true
+	assert.Equal(t, "01JD", p.ReceiptID())
+	p.Receipt = ""
+	assert.Equal(t, "01JD-2", p.ReceiptID())
 }

@@ -32,6 +32,7 @@ type wirePurge struct {
 	ReboundMS       int64      `json:"rebound_ms,omitempty"`
 	NotBefore       *time.Time `json:"not_before,omitempty"`
 	Track           bool       `json:"track,omitempty"`
+	Receipt         string     `json:"receipt,omitempty"`
 	Source          string     `json:"source,omitempty"`
 	RequestedAt     *time.Time `json:"requested_at,omitempty"`
 }
@@ -61,7 +62,7 @@ func (p *Purge) Encode() ([]byte, error) {
 		Tags: p.Tags, SrcImages: p.SrcImages, AllowAll: p.AllowAll,
 		Target: p.Target, DeadlineSeconds: p.DeadlineSeconds, Priority: p.Priority,
 		SettleMS: p.Settle.Milliseconds(), ReboundMS: p.Rebound.Milliseconds(),
-		NotBefore: optionalTime(p.NotBefore), Track: p.Track, Source: p.Source,
+		NotBefore: optionalTime(p.NotBefore), Track: p.Track, Receipt: p.Receipt, Source: p.Source,
 		RequestedAt: optionalTime(p.RequestedAt),
 	}
 	return encode(w)
@@ -79,7 +80,7 @@ func DecodePurge(data []byte) (Purge, error) {
 		ID: w.ID, Project: w.Project, Operation: w.Operation,
 		Tags: w.Tags, SrcImages: w.SrcImages, AllowAll: w.AllowAll,
 		Target: w.Target, DeadlineSeconds: w.DeadlineSeconds, Priority: w.Priority,
-		Track: w.Track, Source: w.Source,
+		Track: w.Track, Receipt: w.Receipt, Source: w.Source,
 	}
 	if w.NotBefore != nil {
 		p.NotBefore = w.NotBefore.UTC()

@@ -44,6 +44,10 @@ func TestWire_PurgeGolden(t *testing.T) {
 			SrcImages: []string{"/img/a.png", "https://cdn.example/a.png?w=1,2"}, DeadlineSeconds: &now,
 			Priority: tasks.Urgent, RequestedAt: asked,
 		},
+		"purge_part": {
+			ID: "01JD9X7M0000000000000000AE-2", Project: "prj_abc", Operation: tasks.Delete,
+			Tags: []string{"post-2"}, Priority: tasks.Normal, Track: true, Receipt: "01JD9X7M0000000000000000AE", RequestedAt: asked,
+		},
 		"purge_full": {
 			ID: "01JD9X7M0000000000000000AD", Project: "prj_abc", Operation: tasks.Delete,
 			// verbatim: no case folding, no HTML escapes, no normalisation of Unicode
