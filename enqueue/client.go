@@ -119,7 +119,8 @@ type Receipt struct {
 	Items int
 }
 
-// Purge stores a request of any size and returns once Redis has all of it.
+// Purge stores a request of any size and returns once Redis has all of it. With
+// Track it can be followed by Status, at the cost of an exchange with Redis more.
 //
 // Empty fields are filled in: ID with a ULID, RequestedAt with the time,
 // Priority with tasks.Normal, Source with Config.Source. Items named twice are
@@ -140,6 +141,11 @@ func (c *Client) Purge(ctx context.Context, p tasks.Purge) (Receipt, error) {
 	parts, err := split(p, maxTaskBytes)
 	if err != nil {
 		return Receipt{}, err
+	}
+	if p.Track {
+		if err := c.open(ctx, p); err != nil {
+			return Receipt{}, fmt.Errorf("enqueue request %s (nothing stored) in %s: %w", p.ID, c.place, deadline(ctx, err))
+		}
 	}
 	for i, part := range parts {
 		if err := c.store(ctx, part); err != nil {

@@ -21,6 +21,7 @@ func (c *Client) complete(p tasks.Purge) (tasks.Purge, error) {
 	if p.Source == "" {
 		p.Source = c.source
 	}
+	p.Receipt = ""
 	if err := p.Validate(); err != nil {
 		return tasks.Purge{}, fmt.Errorf("purge request: %w", err)
 	}

@@ -2,6 +2,7 @@ package enqueue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -45,4 +46,37 @@ func ExampleClient_Purge() {
 	// tasks: 1 items: 2
 	// purge request: operation: "purge" is unknown: use "delete" or "invalidate"
 	// tags[0]: holds a comma, which Vercel reads as a separator: "a,b"
+}
+
+func ExampleClient_Status() {
+	server, err := miniredis.Run()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	client, err := enqueue.New(enqueue.Config{Redis: "redis://" + server.Addr() + "/0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	receipt, err := client.Purge(ctx, tasks.Purge{
+		Project: "prj_abc", Operation: tasks.Delete, Tags: []string{"post-1", "post-2"}, Track: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	status, err := client.Status(ctx, receipt.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d of %d pending, done: %t\n", status.Pending, status.Total, status.Done())
+	_, err = client.Status(ctx, "another")
+	fmt.Println(errors.Is(err, enqueue.ErrUnknownReceipt))
+
+	// Output:
+	// 2 of 2 pending, done: false
+	// true
 }

@@ -14,6 +14,9 @@ import (
 func split(p tasks.Purge, limit int) ([]tasks.Purge, error) {
 	bare := p
 	bare.Tags, bare.SrcImages = nil, nil
+	if p.Track {
+		bare.Receipt = p.ID
+	}
 	envelope, err := bare.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
@@ -46,6 +49,7 @@ func split(p tasks.Purge, limit int) ([]tasks.Purge, error) {
 // named makes each part a valid request of its own.
 func named(parts []tasks.Purge) ([]tasks.Purge, error) {
 	if len(parts) == 1 {
+		parts[0].Receipt = "" // it is the request's own id
 		return parts, nil
 	}
 	id := parts[0].ID

@@ -48,6 +48,7 @@ var rules = []rule{
 	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel"}},
 	{packages: "internal/redisurl"},
 	{packages: "internal/redisacl"},
+	{packages: "internal/receipt", stdlib: true},
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},

@@ -145,7 +145,9 @@ func operate(t *testing.T, url string) {
 	t.Cleanup(func() { _ = rdb.Close() })
 	producer, err := enqueue.New(enqueue.Config{Client: rdb})
 	require.NoError(t, err)
-	_, err = producer.Purge(ctx, tasks.Purge{Project: project("acme"), Operation: tasks.Delete, Tags: []string{"by-hand"}})
+	receipt, err := producer.Purge(ctx, tasks.Purge{Project: project("acme"), Operation: tasks.Delete, Tags: []string{"by-hand"}, Track: true})
+	require.NoError(t, err)
+	_, err = producer.Status(ctx, receipt.ID)
 	require.NoError(t, err)
 
 	l := lanes.New(rdb)
@@ -214,13 +216,15 @@ func TestACL_AMissingRightIsNamed(t *testing.T) {
 		"~asynq:{edgepurge-urgent}:*": "-", // no urgent request
 	}
 	for _, right := range producer.Rules() {
-		if right == "~edgepurge:*" {
-			continue
-		}
 		require.NoError(t, admin.ScriptFlush(t.Context()).Err())
+		require.NoError(t, admin.Del(t.Context(), "edgepurge:receipt:r", "asynq:{edgepurge-intake}:t:r").Err())
 		client, err := enqueue.New(enqueue.Config{Redis: grant(without(producer.Rules(), right)), WaitReplicas: 1, WaitTimeout: time.Millisecond})
 		require.NoError(t, err)
-		_, err = client.Purge(t.Context(), tasks.Purge{Project: "p", Operation: tasks.Delete, Tags: []string{"a"}})
+		_, err = client.Purge(t.Context(), tasks.Purge{ID: "r", Project: "p", Operation: tasks.Delete, Tags: []string{"a"}, Track: true})
+		if slices.Contains([]string{"+hgetall", "+hmget", "~edgepurge:{*}:receipt:*"}, right) {
+			require.NoError(t, admin.HSet(t.Context(), "edgepurge:receipt:r", "account:acme", 1).Err())
+			_, err = client.Status(t.Context(), "r")
+		}
 		require.NoError(t, client.Close())
 		name := needed[right]
 		if name == "-" {

@@ -17,10 +17,17 @@ type Rights struct {
 // connection is what go-redis and asynq ask of every connection.
 var connection = []string{"hello", "ping"}
 
-// Producer is what enqueue.Client needs: to store requests, and nothing else.
+// Producer is what enqueue.Client needs: to store requests and follow the
+// tracked ones, and nothing else.
 var Producer = Rights{
-	Commands: slices.Concat(connection, []string{"eval", "evalsha", "exists", "hset", "lpush", "sadd"}),
-	Keys:     []string{"asynq:queues", "asynq:{edgepurge-intake}:*", "asynq:{edgepurge-urgent}:*"},
+	Commands: slices.Concat(connection, []string{
+		"eval", "evalsha", "exists", "hset", "lpush", "sadd",
+		"hgetall", "hmget", "pexpire",
+	}),
+	Keys: []string{
+		"asynq:queues", "asynq:{edgepurge-intake}:*", "asynq:{edgepurge-urgent}:*",
+		"edgepurge:receipt:*", "edgepurge:{*}:receipt:*",
+	},
 }
 
 // Replicas is what a Producer with WaitReplicas needs besides.
@@ -49,7 +56,7 @@ var Worker = Rights{
 var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{
 		"info", "publish", "time", "memory|usage",
-		"del", "get", "hdel", "hget", "hgetall", "hkeys", "hlen", "hmget", "hvals",
+		"del", "get", "hdel", "hget", "hkeys", "hlen", "hvals",
 		"llen", "lrange", "lrem", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem",
 		"zremrangebyscore", "zrevrange", "zscore",

@@ -78,5 +78,5 @@ func TestExplain(t *testing.T) {
 	require.True(t, Refused(err), "%v", err)
 	explained := Producer.Explain(t.Context(), rdb, err)
 	require.ErrorIs(t, explained, err)
-	require.ErrorContains(t, explained, "(the Redis user lacks +evalsha +exists +hset +lpush)")
+	require.ErrorContains(t, explained, "(the Redis user lacks ~edgepurge:receipt:* ~edgepurge:{*}:receipt:* +evalsha +exists +hset +lpush +hgetall +hmget +pexpire)")
 }
