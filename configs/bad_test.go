@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func TestLoad_Bad(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			cfg, err := Load(file, headEnv(t, file))
 			if err == nil {
-				err = cfg.RequireTokens()
+				err = errors.Join(cfg.RequireTokens(), cfg.RequireGateway())
 			}
 			require.Error(t, err)
 			got := err.Error() + "\n"

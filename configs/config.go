@@ -16,6 +16,8 @@ type Config struct {
 	// Metrics is the address at which a worker serves its metrics, host:port.
 	// Default 127.0.0.1:9090; empty serves none.
 	Metrics string
+	// Gateway is valid, but for secrets: RequireGateway asks for those.
+	Gateway Gateway
 	Log     Log
 	// DefaultProject is the project that a command without --project means,
 	// from VERCEL_PROJECT_ID. Empty: there is none.
@@ -38,6 +40,8 @@ type origin struct {
 	places places
 	// unresolved says, by YAML path, why a secret could not be had.
 	unresolved map[string]string
+	// gateway is what RequireGateway reports.
+	gateway faults
 	// doubts are variables that fit no account in particular.
 	doubts []*Fault
 }
@@ -48,6 +52,7 @@ func Default() Config {
 		Redis:   Redis{URL: "redis://127.0.0.1:6379/0"},
 		Worker:  worker.DefaultConfig(),
 		Metrics: "127.0.0.1:9090",
+		Gateway: Gateway{Listen: "127.0.0.1:8080", Monitor: Monitor{User: "admin"}},
 		Log:     Log{Level: LevelInfo, Format: FormatAuto},
 	}
 }

@@ -14,6 +14,7 @@
 //	VERCEL_TOKEN          the token of the only account; of several, that of those which name none
 //	VERCEL_TEAM_ID        the team of the only account
 //	VERCEL_PROJECT_ID     Config.DefaultProject
+//	EDGEPURGE_LISTEN      gateway.listen
 //	EDGEPURGE_LOG         Config.Log: level[,format]
 //
 // Several accounts and a VERCEL_TOKEN that none of them takes, or a

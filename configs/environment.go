@@ -22,6 +22,11 @@ func (r *reader) environment() {
 		r.override("vercel.url", "EDGEPURGE_VERCEL_URL")
 		r.cfg.Worker.VercelURL = v
 	}
+	if v := r.getenv("EDGEPURGE_LISTEN"); v != "" {
+		r.override(gatewayListen, "EDGEPURGE_LISTEN")
+		delete(r.broken, gatewayListen)
+		r.cfg.Gateway.Listen = v
+	}
 	if v := r.getenv("EDGEPURGE_VERCEL_ALLOW_HTTP"); v != "" {
 		r.cfg.Worker.AllowHTTP = v
 	}

@@ -62,7 +62,7 @@ func build(file string, data []byte, getenv func(string) string) (Config, error)
 	if err := r.faults.err(); err != nil {
 		return Config{}, err
 	}
-	r.cfg.origin = origin{places: r.places, unresolved: r.unresolved, doubts: r.doubts}
+	r.cfg.origin = origin{places: r.places, unresolved: r.unresolved, gateway: r.gatewayFaults, doubts: r.doubts}
 	return r.cfg, nil
 }
 

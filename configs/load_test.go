@@ -55,7 +55,7 @@ func TestLoad_NothingWritten(t *testing.T) {
 		"bare document": "---\n# nothing\n",
 		"two bare ones": "---\n---\n",
 		"byte order":    "\ufeff",
-		"empty values":  "redis:\nvercel:\naccounts:\nprojects:\nworker:\n",
+		"empty values":  "redis:\nvercel:\naccounts:\nprojects:\nworker:\ngateway:\n",
 		"empty flow":    "redis: {}\naccounts: []\nprojects: []\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
 )
 
 // reader walks the file's nodes into a Config, notes where each value was
@@ -24,6 +26,10 @@ type reader struct {
 	// concluded from the default that stands in for it.
 	broken map[string]bool
 	doubts []*Fault
+	// gatewayFaults is what RequireGateway reports.
+	gatewayFaults faults
+	// presets is nil until a source names one.
+	presets map[string]webhook.Preset
 }
 
 // value reads the node at a YAML path into its variable.

@@ -32,7 +32,7 @@ func switchedOn(t *testing.T) string {
 	require.NoError(t, err)
 	// "# " explains; "#", or "#" and the spaces of an inner line, is a setting.
 	off := regexp.MustCompile(`(?m)^( *)#((?:  )*[^ #\n])`)
-	require.Len(t, off.FindAll(data, -1), 17)
+	require.Len(t, off.FindAll(data, -1), 67)
 	return off.ReplaceAllString(string(data), "$1$2")
 }
 
@@ -78,11 +78,16 @@ redis: {zzzzzzzz: 1}
 vercel: {zzzzzzzz: 1}
 worker: {zzzzzzzz: 1}
 accounts: [{zzzzzzzz: 1, budget: {zzzzzzzz: 1}, batch: {zzzzzzzz: 1}, retry: {zzzzzzzz: 1}, backlog: {zzzzzzzz: 1}}]
+gateway:
+  zzzzzzzz: 1
+  monitor: {zzzzzzzz: 1}
+  api_keys: [{zzzzzzzz: 1}]
+  sources: [{zzzzzzzz: 1, limits: {zzzzzzzz: 1}, verify: [{zzzzzzzz: 1, key: {zzzzzzzz: 1}, signature: {zzzzzzzz: 1}, timestamp: {zzzzzzzz: 1}}]}]
 projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 1, match: a, cost: 1}], deadline: {zzzzzzzz: 1}}}]
 `), noEnv)
 	require.Error(t, err)
 	found := regexp.MustCompile(`(?m):\d+:\d+: (?:(\S+): )?unknown key "zzzzzzzz": use (.*)$`).FindAllStringSubmatch(err.Error(), -1)
-	require.Len(t, found, 13, "%v", err)
+	require.Len(t, found, 22, "%v", err)
 	var all []string
 	for _, m := range found {
 		section := strings.ReplaceAll(m[1], "[0]", "[]")
@@ -91,7 +96,7 @@ projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 
 		}
 	}
 	slices.Sort(all)
-	require.Len(t, all, 45)
+	require.Len(t, all, 103)
 	return all
 }
 

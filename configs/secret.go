@@ -64,6 +64,41 @@ func (r *reader) secret(into *string) value {
 	}
 }
 
+// kept reads a secret of the gateway, of any form. A failure to resolve it is
+// only noted: a worker with the same file needs none.
+func (r *reader) kept(into *Secret) value {
+	return func(path string, n ast.Node) {
+		s, ok := r.referenceText(path, n)
+		if !ok {
+			return
+		}
+		ref, err := parseReference(s)
+		if err != nil {
+			r.fault(path, "%v", err)
+			return
+		}
+		got, err := r.resolve(ref)
+		if err != nil {
+			r.unresolved[path] = err.Error()
+			return
+		}
+		*into = Secret(got)
+	}
+}
+
+// secrets reads a list of them; one that cannot be had is empty.
+func (r *reader) secrets(into *[]Secret) value {
+	return func(path string, n ast.Node) {
+		r.items(path, n, func(path string, n ast.Node) {
+			var s Secret
+			if n.Type() != ast.NullType { // it is reported
+				r.kept(&s)(path, n)
+			}
+			*into = append(*into, s)
+		})
+	}
+}
+
 // secretOr reads a value that may be a reference, as a whole, or be written out.
 func (r *reader) secretOr(into *string, other value) value {
 	return func(path string, n ast.Node) {

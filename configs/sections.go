@@ -17,6 +17,7 @@ func (r *reader) root(n ast.Node) {
 		"accounts": r.accounts,
 		"projects": r.projects,
 		"worker":   r.worker,
+		"gateway":  r.gateway,
 	})
 }
 

@@ -19,6 +19,7 @@ func (r *reader) validate() {
 	if err := checkAddress(r.cfg.Metrics); err != nil && !r.broken["worker.metrics"] {
 		r.fault("worker.metrics", "%v", err)
 	}
+	r.validateGateway()
 	var out faults // kept apart: consequence is to see only what was wrong before
 	for _, err := range split(r.cfg.Worker.Validate()) {
 		f, ok := errors.AsType[*worker.FieldError](err)

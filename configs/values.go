@@ -33,6 +33,30 @@ func (r *reader) text(into *string) value {
 	}
 }
 
+// texts reads a list of strings.
+func (r *reader) texts(into *[]string) value {
+	return func(path string, n ast.Node) {
+		r.items(path, n, func(path string, n ast.Node) {
+			var s string
+			if n.Type() != ast.NullType {
+				r.text(&s)(path, n)
+			}
+			*into = append(*into, s)
+		})
+	}
+}
+
+// truth reads true or false.
+func (r *reader) truth(into *bool) value {
+	return func(path string, n ast.Node) {
+		if b, ok := n.(*ast.BoolNode); ok {
+			*into = b.Value
+			return
+		}
+		r.wrong(path, n, "true or false", "write it without quotes")
+	}
+}
+
 // address reads host:port; a port alone is refused by what checks the address.
 func (r *reader) address(into *string) value {
 	return func(path string, n ast.Node) {

@@ -14,8 +14,13 @@ const (
 	QueueUrgent = "edgepurge-urgent" // purge:request, priority urgent
 	QueueCalls  = "edgepurge-calls"  // purge:call: retries, splits and dead letters
 
-	TypeRequest = "purge:request"
-	TypeCall    = "purge:call"
+	// QueueDeliveries holds webhook deliveries that could not be mapped, archived
+	// from the start; no worker serves it.
+	QueueDeliveries = "edgepurge-deliveries"
+
+	TypeRequest  = "purge:request"
+	TypeCall     = "purge:call"
+	TypeDelivery = "purge:delivery"
 )
 
 // Version is the wire version that this package writes. It reads every older

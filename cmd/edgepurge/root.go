@@ -47,6 +47,9 @@ dead letters for people to look at.`,
 	}
 	root.AddCommand(
 		newWorkerCommand(a),
+		newGatewayCommand(a),
+		newServeCommand(a),
+		newWebhookCommand(a),
 		newPurgeCommand(a),
 		newStatusCommand(a),
 		newHoldCommand(a),

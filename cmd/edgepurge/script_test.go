@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "until": until, "fetch": fetch, "expand": expand, "firstid": firstID, "sigterm": sigterm,
+					"exits": exits, "until": until, "fetch": fetch, "answers": answers, "expand": expand, "firstid": firstID, "sigterm": sigterm,
 					"faults": w.faults, "purged": w.purged,
 				},
 			})

@@ -2,50 +2,46 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"time"
+	"slices"
+
+	"github.com/spf13/cobra"
 )
 
-// listen opens an address. Its error names the address.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op.Err
-		}
-		return nil, fmt.Errorf("listen at %s: %w", address, err)
+func newServeCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run a gateway and a worker in one process",
+		Long: `serve is "gateway" and "worker" in one process, for a machine where that is enough.
+Both are as if they ran apart: any number of further workers and gateways may run
+beside it. When one of the two cannot go on, the other ends too.`,
+		Example: `  VERCEL_TOKEN=… edgepurge serve --config edgepurge.yaml`,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serveBoth(cmd.Context()) },
 	}
-	return listener, nil
 }
 
-// How long requests may take to arrive and, at the end, to be answered.
-const (
-	headerWait = 10 * time.Second
-	drainWait  = 5 * time.Second
-)
-
-// serve serves HTTP until ctx ends. Then it calls closing, accepts nothing more
-// and waits a while for the requests in hand.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, closing func()) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerWait}
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		closing()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait)
-		defer cancel()
-		err := server.Shutdown(drain)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = server.Close() // they had their time
-		}
-		stopped <- err
-	})
-	err := server.Serve(listener)
-	if stop() || !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP at %s: %w", listener.Addr(), err)
+// serveBoth runs a gateway and a worker until ctx ends.
+func (a *app) serveBoth(ctx context.Context) error {
+	c, err := a.gatewayConfig("edgepurge worker is enough")
+	if err != nil {
+		return err
 	}
-	return <-stopped
+	if err := c.RequireTokens(); err != nil {
+		return err
+	}
+	p, err := a.openProcess(c, workerConns(c)+gatewayConns)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.rdb.Close() }()
+	g, err := p.gateway(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := p.worker(ctx)
+	if err != nil {
+		return err
+	}
+	p.logStart("serve")
+	return together(ctx, slices.Concat(g, w)...)
 }

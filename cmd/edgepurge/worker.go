@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/configs"
@@ -46,33 +44,34 @@ func (a *app) work(ctx context.Context) error {
 	if err := c.RequireTokens(); err != nil {
 		return err
 	}
-	rdb, err := redisurl.Open(c.Redis.URL, c.Worker.Concurrency+10+2*c.Worker.Servers)
+	p, err := a.openProcess(c, workerConns(c))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rdb.Close() }()
-	log := a.logger(c.Log)
-	registry := newRegistry()
-	w, err := worker.New(c.Worker, worker.Options{Redis: rdb, Log: log, Registerer: registry})
+	defer func() { _ = p.rdb.Close() }()
+	w, err := p.worker(ctx)
 	if err != nil {
 		return err
 	}
-	metrics, err := listenMetrics(ctx, c.Metrics)
-	if err != nil {
-		return err
-	}
-	logStart(log, c)
+	p.logStart("worker")
+	return together(ctx, w...)
+}
 
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	served := make(chan error, 1)
-	go func() {
-		served <- serveMetrics(ctx, metrics, registry, rdb)
-		stop() // a worker that nobody can watch does not go on by itself
-	}()
-	err = w.Run(ctx)
-	stop()
-	return errors.Join(err, <-served)
+// worker returns the parts of a worker. One that nobody can watch does not go
+// on by itself, so its metrics are one of them.
+func (p *process) worker(ctx context.Context) ([]func(context.Context) error, error) {
+	w, err := worker.New(p.config.Worker, worker.Options{Redis: p.rdb, Log: p.log, Registerer: p.registry})
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := listenMetrics(ctx, p.config.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return []func(context.Context) error{
+		w.Run,
+		func(ctx context.Context) error { return serveMetrics(ctx, metrics, p.registry, p.rdb) },
+	}, nil
 }
 
 // newRegistry returns a registry that knows the process and the Go runtime.
@@ -94,12 +93,19 @@ func listenMetrics(ctx context.Context, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-func logStart(log zerolog.Logger, c configs.Config) {
+// logStart says what starts with which configuration.
+func (p *process) logStart(command string) {
+	c := p.config
 	shown := c.Redacted()
-	log.Info().Str("version", readVersion().Version).Str("config", c.File).Str("redis", redisurl.Redact(c.Redis.URL)).
-		Str("vercel", shown.Worker.VercelURL).Str("metrics", c.Metrics).Msg("starting")
+	line := p.log.Info().Str("command", command).Str("version", readVersion().Version).Str("config", c.File).
+		Str("redis", redisurl.Redact(c.Redis.URL))
+	if command == "gateway" { // the rest does not concern it
+		line.Msg("starting")
+		return
+	}
+	line.Str("vercel", shown.Worker.VercelURL).Str("metrics", c.Metrics).Msg("starting")
 	if emulated(c) {
-		log.Warn().Str("vercel", shown.Worker.VercelURL).Msg("vercel.url is not Vercel's: nothing is purged there")
+		p.log.Warn().Str("vercel", shown.Worker.VercelURL).Msg("vercel.url is not Vercel's: nothing is purged there")
 	}
 }
 
@@ -113,16 +119,28 @@ func serveMetrics(ctx context.Context, listener net.Listener, registry *promethe
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.Handle("GET /metrics", metricsHandler(registry))
+	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		if err := rdb.Ping(ctx).Err(); err != nil {
+		if pings(r.Context(), rdb) != nil {
 			http.Error(w, "Redis does not answer", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
 	})
 	return serve(ctx, listener, mux, func() {})
+}
+
+func metricsHandler(registry *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
+// alive answers for liveness: whoever can answer lives.
+func alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+
+// pings asks Redis for a sign of life, for a second.
+func pings(ctx context.Context, rdb redis.UniversalClient) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return rdb.Ping(ctx).Err()
 }

@@ -37,6 +37,12 @@ type Hook struct {
 	requests []tasks.Purge
 }
 
+// Label is the Source of the requests that a source makes: preset and name, such
+// as "sanity/blog", or the name alone.
+func Label(s Source) string {
+	return strings.TrimPrefix(s.Override.over(s.Preset).Name+"/"+s.Name, "/")
+}
+
 // Name is the source's.
 func (h *Hook) Name() string { return h.name }
 
@@ -49,7 +55,7 @@ func Compile(s Source) (*Hook, error) {
 	f := &faults{}
 	p := s.Override.over(s.Preset)
 	h := &Hook{
-		name: s.Name, label: strings.TrimPrefix(p.Name+"/"+s.Name, "/"),
+		name: s.Name, label: Label(s),
 		publicPath: s.PublicPath, logOnly: s.LogOnly, secrets: s.Secrets,
 		dedupeTTL: s.DedupeTTL, prefix: s.TagPrefix,
 		limits: s.Limits.complete(), reject: s.OnMappingError == Reject,

@@ -29,12 +29,16 @@ const pageSize = 200
 type Box struct {
 	inspector *asynq.Inspector
 	requests  *enqueue.Client
+	rdb       redis.UniversalClient
+	tasks     *asynq.Client
+	// Remap maps a delivery again, for Replay; nil refuses that.
+	Remap func(context.Context, Delivery) ([]tasks.Purge, error)
 }
 
 // New returns the dead letters in rdb; replays are enqueued by requests, a
 // client of the same Redis. It does not connect.
 func New(rdb redis.UniversalClient, requests *enqueue.Client) *Box {
-	return &Box{inspector: asynq.NewInspectorFromRedisClient(rdb), requests: requests}
+	return &Box{inspector: asynq.NewInspectorFromRedisClient(rdb), requests: requests, rdb: rdb, tasks: asynq.NewClientFromRedisClient(rdb)}
 }
 
 // List returns the letters that the filter selects, those that died last first.
@@ -42,7 +46,7 @@ func New(rdb redis.UniversalClient, requests *enqueue.Client) *Box {
 func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
 	var letters []Letter
 	seen := map[Key]bool{} // a letter that dies meanwhile shifts the pages
-	for _, queue := range []string{tasks.QueueCalls, tasks.QueueIntake, tasks.QueueUrgent} {
+	for _, queue := range []string{tasks.QueueCalls, tasks.QueueIntake, tasks.QueueUrgent, tasks.QueueDeliveries} {
 		for page, more := 1, true; more; page++ {
 			if err := ctx.Err(); err != nil {
 				return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
@@ -101,6 +105,9 @@ func (b *Box) Replay(ctx context.Context, k Key) (Replayed, error) {
 	if err != nil {
 		return Replayed{}, err
 	}
+	if l.Delivery != nil {
+		return b.remap(ctx, l)
+	}
 	p := l.Purge()
 	if p == nil {
 		if err := b.inspector.RunTask(k.Queue, k.ID); err != nil {
@@ -116,6 +123,31 @@ func (b *Box) Replay(ctx context.Context, k Key) (Replayed, error) {
 		return Replayed{}, fmt.Errorf("replayed as %s: %w", receipt.ID, err)
 	}
 	return Replayed{Receipt: receipt}, nil
+}
+
+// remap maps a delivery again and asks for what it names now.
+func (b *Box) remap(ctx context.Context, l Letter) (Replayed, error) {
+	if b.Remap == nil {
+		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: nobody here knows the mapping of source %s", l.ID, l.Delivery.Source)
+	}
+	purges, err := b.Remap(ctx, *l.Delivery)
+	if err != nil {
+		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: %w", l.ID, err)
+	}
+	var all Replayed
+	for _, p := range purges {
+		receipt, err := b.requests.Purge(ctx, p)
+		if err != nil {
+			return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: %w", l.ID, err)
+		}
+		all.Receipt.ID = receipt.ID
+		all.Receipt.Tasks += receipt.Tasks
+		all.Receipt.Items += receipt.Items
+	}
+	if err := b.remove(l.Key); err != nil {
+		return Replayed{}, fmt.Errorf("replayed as %s: %w", all.Receipt.ID, err)
+	}
+	return all, nil
 }
 
 // Delete deletes a letter for good: its items are not purged. The error matches

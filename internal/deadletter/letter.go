@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ const (
 type Key struct{ Queue, ID string }
 
 // Letter is one dead letter. Call is set if it is a call, Request if it is a
-// request; neither is if Fault says why its payload cannot be read.
+// request, Delivery if it is a webhook that could not be mapped; none is if Fault says why its payload cannot be read.
 type Letter struct {
 	Key
 	Type string
@@ -37,6 +38,7 @@ type Letter struct {
 	Attempts int
 	Call     *tasks.Call
 	Request  *tasks.Purge
+	Delivery *Delivery
 	Fault    error
 	// Payload is what is stored, as it is.
 	Payload []byte
@@ -66,6 +68,14 @@ func read(t *asynq.TaskInfo) Letter {
 			break
 		}
 		l.Request = &p
+	case tasks.TypeDelivery:
+		d, err := decodeDelivery(t.Payload)
+		if err != nil {
+			l.Fault = err
+			break
+		}
+		l.Delivery = &d
+		l.Died = d.ReceivedAt // asynq never ran it
 	default:
 		l.Fault = fmt.Errorf("%w: task type %q is not edgepurge's", tasks.ErrInvalid, t.Type)
 	}
@@ -77,6 +87,8 @@ func read(t *asynq.TaskInfo) Letter {
 func (l *Letter) why(recorded string) (reason, message string) {
 	word, rest, ok := strings.Cut(recorded, ": ")
 	switch {
+	case l.Delivery != nil:
+		return Unmappable, l.Delivery.Reason
 	case ok && isReason(word):
 		return word, rest
 	case l.Call != nil && l.Call.Verdict != nil:
@@ -178,6 +190,9 @@ type wireLetter struct {
 	RequestedAt     *time.Time      `json:"requested_at,omitempty"`
 	ClaimedAt       *time.Time      `json:"claimed_at,omitempty"`
 	Verdict         *tasks.Verdict  `json:"verdict,omitempty"`
+	ReceivedAt      *time.Time      `json:"received_at,omitempty"`
+	Header          http.Header     `json:"header,omitempty"`
+	Body            string          `json:"body,omitempty"` // of a delivery
 	Fault           string          `json:"fault,omitempty"`
 	Payload         string          `json:"payload,omitempty"` // of a letter with a fault
 }
@@ -197,6 +212,9 @@ func (l Letter) MarshalJSON() ([]byte, error) {
 	}
 	if l.Call != nil {
 		w.ClaimedAt, w.Verdict = optional(l.Call.ClaimedAt), l.Call.Verdict
+	}
+	if d := l.Delivery; d != nil {
+		w.Source, w.ReceivedAt, w.Header, w.Body = d.Source, optional(d.ReceivedAt), d.Header, string(d.Body)
 	}
 	if l.Fault != nil {
 		w.Fault, w.Payload = l.Fault.Error(), string(l.Payload)

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	stdlog "log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgepurge/edgepurge/configs"
+)
+
+func newGatewayCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "gateway",
+		Short: "Take in purges over HTTP",
+		Long: `gateway takes purge requests in over HTTP and stores them in Redis for the workers:
+webhooks of CMSs at /hooks/<source>, each as gateway.sources describes it. Any number
+of gateways may run. It calls Vercel never and needs no token of it.
+
+It serves /metrics, /healthz and /readyz at the same address, gateway.listen
+(127.0.0.1:8080). On SIGTERM it answers what it has accepted and ends.`,
+		Example: `  edgepurge gateway --config edgepurge.yaml
+  EDGEPURGE_LISTEN=:8080 edgepurge gateway
+  edgepurge webhook test --source blog --file delivery.json   # what would it do?`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runGateway(cmd.Context()) },
+	}
+}
+
+// gatewayConns is how many connections to Redis a gateway needs: each delivery
+// holds one while it is stored.
+const gatewayConns = 64
+
+// runGateway runs a gateway until ctx ends.
+func (a *app) runGateway(ctx context.Context) error {
+	c, err := a.gatewayConfig("see README.md")
+	if err != nil {
+		return err
+	}
+	p, err := a.openProcess(c, gatewayConns)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.rdb.Close() }()
+	g, err := p.gateway(ctx)
+	if err != nil {
+		return err
+	}
+	p.logStart("gateway")
+	return together(ctx, g...)
+}
+
+// gatewayConfig loads a configuration that a gateway can run with.
+func (a *app) gatewayConfig(otherwise string) (configs.Config, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return c, err
+	}
+	if err := c.RequireGateway(); err != nil {
+		return c, err
+	}
+	if c.Gateway.Empty() {
+		return c, fmt.Errorf("the gateway has nothing to serve: add gateway.sources, gateway.api_keys or gateway.monitor.password to the configuration (%s)", otherwise)
+	}
+	return c, nil
+}
+
+// Limits of the gateway's connections. A webhook's body has a bound of its own,
+// a second.
+const (
+	gatewayRead   = 30 * time.Second
+	gatewayWrite  = 60 * time.Second
+	gatewayIdle   = 2 * time.Minute
+	gatewayHeader = 64 << 10 // bytes of headers
+)
+
+// gateway returns the parts of a gateway, listening.
+func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, error) {
+	front, err := p.front()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen(ctx, p.config.Gateway.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("serve the gateway: %w: set gateway.listen or EDGEPURGE_LISTEN to another address", err)
+	}
+	p.tellFront(listener.Addr())
+	server := &http.Server{
+		Handler:           front,
+		ReadHeaderTimeout: headerWait, ReadTimeout: gatewayRead, WriteTimeout: gatewayWrite, IdleTimeout: gatewayIdle,
+		MaxHeaderBytes: gatewayHeader,
+		ErrorLog:       stdlog.New(p.log.With().Str("part", "http").Logger(), "", 0),
+	}
+	return []func(context.Context) error{
+		func(ctx context.Context) error {
+			return serveOn(ctx, listener, server, func() {
+				p.log.Info().Msg("gateway stopping: what was accepted is answered")
+			})
+		},
+	}, nil
+}
+
+// tellFront logs what is served, and why the rest is not.
+func (p *process) tellFront(address net.Addr) {
+	g := p.config.Gateway
+	var sources []string
+	for _, s := range g.Sources {
+		sources = append(sources, s.Name)
+		if s.LogOnly {
+			p.log.Warn().Str("source", s.Name).Msg("enforce is false: whoever reaches the gateway may purge by this source")
+		}
+	}
+	p.log.Info().Stringer("listen", address).Strs("hooks", sources).Msg("gateway listening")
+	if len(sources) == 0 {
+		p.log.Info().Msg("no webhooks are served: gateway.sources is empty")
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
+)
+
+// front hands each request to the part that its path belongs to. It is no
+// http.ServeMux, which answers unclean paths with redirects: senders of webhooks
+// follow none, and some switch a hook off for one.
+type front struct {
+	hooks   http.Handler
+	metrics http.Handler
+	ready   http.Handler
+	// parts are the others, by the beginning of their paths; a part that is not
+	// served is not here.
+	parts []part
+}
+
+// part serves the paths that begin with one of its prefixes.
+type part struct {
+	prefixes []string
+	handler  http.Handler
+}
+
+var _ http.Handler = (*front)(nil)
+
+// ServeHTTP implements http.Handler.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.handler(r).ServeHTTP(w, r)
+}
+
+func (f *front) handler(r *http.Request) http.Handler {
+	path := r.URL.Path
+	if strings.HasPrefix(path, webhook.Prefix) {
+		return f.hooks
+	}
+	switch path {
+	case "/metrics":
+		return readOnly(f.metrics)
+	case "/healthz":
+		return readOnly(http.HandlerFunc(alive))
+	case "/readyz":
+		return readOnly(f.ready)
+	}
+	for _, p := range f.parts {
+		for _, prefix := range p.prefixes {
+			if strings.HasPrefix(path, prefix) {
+				return p.handler
+			}
+		}
+	}
+	return status404
+}
+
+// status404 is for paths that nothing serves.
+var status404 = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte(`{"error":"not found"}`))
+})
+
+// readOnly lets a handler be asked, not told.
+func readOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
+)
+
+// Outcomes of a request at the gateway.
+const (
+	requestStored  = "stored"
+	requestInvalid = "invalid" // refused: no retry can help
+	requestFailed  = "failed"  // Redis did not take it, or not in time
+)
+
+// gatewayMetrics counts what comes in. The worker's edgepurge_requests_total
+// counts what comes out of the queue: the two may stand in one registry.
+type gatewayMetrics struct {
+	webhooks *prometheus.CounterVec
+	requests *prometheus.CounterVec
+}
+
+func newGatewayMetrics(g configs.Gateway, reg prometheus.Registerer) *gatewayMetrics {
+	m := &gatewayMetrics{
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "edgepurge_webhooks_total", Help: "Deliveries of webhooks, by source and outcome.",
+		}, []string{"source", "outcome"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "edgepurge_enqueued_requests_total", Help: "Purge requests that the gateway was to store, by who asked and outcome.",
+		}, []string{"source", "outcome"}),
+	}
+	reg.MustRegister(m.webhooks, m.requests)
+	for _, s := range g.Sources {
+		for _, outcome := range webhook.Outcomes() {
+			m.webhooks.WithLabelValues(s.Name, string(outcome))
+		}
+		m.initialise(webhook.Label(s))
+	}
+	return m
+}
+
+// initialise makes the outcomes of one who asks show as zero.
+func (m *gatewayMetrics) initialise(source string) {
+	for _, outcome := range []string{requestStored, requestInvalid, requestFailed} {
+		m.requests.WithLabelValues(source, outcome)
+	}
+}
+
+func (m *gatewayMetrics) webhook(source string, outcome webhook.Outcome) {
+	m.webhooks.WithLabelValues(source, string(outcome)).Inc()
+}
+
+func (m *gatewayMetrics) request(source string, err error) {
+	m.requests.WithLabelValues(source, requestOutcome(err)).Inc()
+}

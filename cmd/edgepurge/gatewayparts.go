@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
+	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// front builds what the gateway serves.
+func (p *process) front() (*front, error) {
+	requests, err := enqueue.New(enqueue.Config{Client: p.rdb})
+	if err != nil {
+		return nil, err
+	}
+	metrics := newGatewayMetrics(p.config.Gateway, p.registry)
+	hooks, err := p.hooks(requests, metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &front{
+		hooks:   hooks,
+		metrics: metricsHandler(p.registry),
+		ready:   &readiness{rdb: p.rdb},
+	}, nil
+}
+
+// hooks serves the webhooks.
+func (p *process) hooks(requests *enqueue.Client, metrics *gatewayMetrics) (*webhook.Handler, error) {
+	hooks, err := p.config.Gateway.Hooks()
+	if err != nil {
+		return nil, err
+	}
+	box := deadletter.New(p.rdb, requests)
+	h, err := webhook.NewHandler(webhook.Config{
+		Enqueue: func(ctx context.Context, purge tasks.Purge) error {
+			_, err := requests.Purge(ctx, purge)
+			metrics.request(purge.Source, err)
+			return err
+		},
+		Dead: func(ctx context.Context, l webhook.Letter) error {
+			return box.Keep(ctx, l.ID, deadletter.Delivery{
+				Source: l.Source, ReceivedAt: l.ReceivedAt, Reason: l.Reason, Header: l.Header, Body: l.Body,
+			})
+		},
+		Dedupe: webhook.NewRedisDedupe(p.rdb),
+		Count:  metrics.webhook,
+		Log:    p.log,
+	}, hooks...)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.sources: %w", err)
+	}
+	return h, nil
+}
+
+// requestOutcome is how a request is counted.
+func requestOutcome(err error) string {
+	switch {
+	case err == nil:
+		return requestStored
+	case errors.Is(err, tasks.ErrInvalid):
+		return requestInvalid
+	}
+	return requestFailed
+}
