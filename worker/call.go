@@ -22,6 +22,7 @@ type caller struct {
 	tasks   *asynq.Client
 	archive *archive
 	metrics *metrics
+	recent  *recent
 	log     zerolog.Logger
 }
 
@@ -42,6 +43,7 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 	if j.Verdict == Done {
 		c.metrics.latency.Observe(max(0, end.Sub(b.Due).Seconds()))
 	}
+	c.recent.add(a.Name, &b, attempt, &j, answer.Status, answer.RequestID, end, end.Sub(start))
 	c.tell(a, b, attempt, j, answer, end.Sub(start))
 	c.adapt(ctx, a, b, eventOf(j, b), answer.Limit.Limit)
 	return j

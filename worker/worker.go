@@ -26,6 +26,7 @@ type Worker struct {
 	pacers   map[string]*pacer
 	sweep    *sweep
 	gate     *gate
+	recent   *recent
 }
 
 // Options are what a Worker takes besides its Config.
@@ -55,7 +56,7 @@ func New(c Config, o Options) (*Worker, error) {
 	l := lanes.New(o.Redis)
 	m := newMetrics(c, o.Registerer)
 	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: maxLetters, log: o.Log}
-	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), archive: letters, metrics: m, log: o.Log}
+	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), archive: letters, metrics: m, recent: newRecent(l), log: o.Log}
 
 	slots := make(chan struct{}, c.Concurrency)
 	pacers := map[string]*pacer{}
@@ -69,6 +70,7 @@ func New(c Config, o Options) (*Worker, error) {
 		pacers:   pacers,
 		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, metrics: m, log: o.Log, strangers: map[string]bool{}},
 		gate:     gate,
+		recent:   call.recent,
 	}, nil
 }
 
@@ -83,12 +85,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, a := range w.accounts {
 		defer a.client.CloseIdleConnections()
 	}
+	defer w.recent.flush(context.WithoutCancel(ctx)) // the calls that the stop waited for
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 
 	wait.Go(func() { w.gate.run(ctx, w.rdb) })
+	wait.Go(func() { w.recent.run(ctx) })
 	// Intake: requests become pending items. Calls: retries, splits, dead letters.
 	intakes, calls := newServers(w.config, w.rdb, w.log)
 	servers := append(intakes, calls)

@@ -21,7 +21,7 @@ var arguments = map[string]string{
 	"del":     "KEY", "exists": "KEY", "expire": "KEY 1", "expireat": "KEY 1", "pexpire": "KEY 1", "pttl": "KEY",
 	"get": "KEY", "incr": "KEY", "set": "KEY v", "setex": "KEY 1 v",
 	"hdel": "KEY f", "hget": "KEY f", "hgetall": "KEY", "hincrby": "KEY f 1", "hkeys": "KEY", "hlen": "KEY", "hmget": "KEY f", "hset": "KEY f v", "hvals": "KEY",
-	"llen": "KEY", "lpush": "KEY v", "lrange": "KEY 0 1", "lrem": "KEY 0 v", "rpoplpush": "KEY KEY", "rpush": "KEY v",
+	"llen": "KEY", "lpush": "KEY v", "lrange": "KEY 0 1", "lrem": "KEY 0 v", "ltrim": "KEY 0 1", "rpoplpush": "KEY KEY", "rpush": "KEY v",
 	"sadd": "KEY m", "sismember": "KEY m", "smembers": "KEY",
 	"zadd": "KEY 1 m", "zcard": "KEY", "zcount": "KEY 0 1", "zmscore": "KEY m", "zrange": "KEY 0 1", "zrangebyscore": "KEY 0 1",
 	"zrem": "KEY m", "zremrangebyrank": "KEY 0 1", "zremrangebyscore": "KEY 0 1", "zrevrange": "KEY 0 1", "zscore": "KEY m",

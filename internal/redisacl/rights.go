@@ -42,7 +42,7 @@ var Worker = Rights{
 		"eval", "evalsha", "publish", "subscribe", "time", "unsubscribe",
 		"del", "exists", "expire", "expireat", "get", "incr", "pexpire", "pttl", "set", "setex",
 		"hdel", "hget", "hgetall", "hincrby", "hkeys", "hmget", "hset",
-		"llen", "lpush", "lrange", "lrem", "rpoplpush", "rpush",
+		"llen", "lpush", "lrange", "lrem", "ltrim", "rpoplpush", "rpush",
 		"sadd", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zmscore", "zrange", "zrangebyscore", "zrem",
 		"zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore",
@@ -52,7 +52,8 @@ var Worker = Rights{
 	Channels: []string{"asynq:cancel", "edgepurge:wake"},
 }
 
-// Operator is what the command line needs: purge, status, hold, dead and check.
+// Operator is what the command line needs, purge, status, hold, dead and check,
+// and the web UI.
 var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{
 		"info", "publish", "time", "memory|usage",

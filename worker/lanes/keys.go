@@ -1,6 +1,10 @@
 package lanes
 
-import "github.com/edgepurge/edgepurge/tasks"
+import (
+	"strconv"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
 
 // Keys that belong to no account.
 const (
@@ -8,7 +12,13 @@ const (
 	KeyDue = "edgepurge:due"
 	// ChannelWake carries the name of an account that has something to do earlier than thought.
 	ChannelWake = "edgepurge:wake"
+	// KeyCalls is a list: the last RecentCalls calls as JSON, newest first. For people only.
+	KeyCalls = "edgepurge:calls"
 )
+
+// keyRates is a hash for each minute: second → calls, failed ones and items, for
+// people only. It expires.
+func keyRates(unix int64) string { return "edgepurge:rates:" + strconv.FormatInt(unix/60, 10) }
 
 // keys builds the names of everything that Redis holds for one account. Its
 // braces put all of them into one Redis Cluster slot.

@@ -21,6 +21,8 @@ func TestKeys(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{KeyDue, "edgepurge:due"},
 		{ChannelWake, "edgepurge:wake"},
+		{KeyCalls, "edgepurge:calls"},
+		{keyRates(1_800_000_059), "edgepurge:rates:30000000"},
 		{k.lanes(), "edgepurge:{acme}:lanes"},
 		{k.ready(tasks.Urgent), "edgepurge:{acme}:ready:urgent"},
 		{k.ready(tasks.Normal), "edgepurge:{acme}:ready:normal"},

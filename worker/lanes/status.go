@@ -91,35 +91,60 @@ func (l *Lanes) readLanes(ctx context.Context, k keys, s *Status) error {
 		return err
 	}
 	sort.Strings(ids)
-	for _, id := range ids {
-		lane, err := tasks.ParseLane(id)
+	for chunk := range slices.Chunk(ids, statusChunk) {
+		rows, err := l.readChunk(ctx, k, chunk)
 		if err != nil {
 			return err
 		}
-		var pending, again *redis.IntCmd
-		var head *redis.ZSliceCmd
-		var ready *redis.FloatCmd
-		// ZSCORE of a lane that is not ready answers nil, which Pipelined reports.
-		_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			pending = p.ZCard(ctx, k.pending(lane))
-			again = p.HLen(ctx, k.again(lane))
-			head = p.ZRangeWithScores(ctx, k.pending(lane), 0, 0)
-			ready = p.ZScore(ctx, k.ready(lane.Priority), id)
-			return nil
-		})
-		if err := wrapNil(err, "lane "+id); err != nil {
-			return err
-		}
-		if pending.Val() == 0 {
-			continue
-		}
-		row := LaneStatus{Lane: lane, Pending: pending.Val(), Again: again.Val(), ReadyAt: time.UnixMilli(int64(ready.Val()))}
-		if z := head.Val(); len(z) > 0 {
-			row.Oldest = time.UnixMilli(int64(z[0].Score))
-		}
-		s.Lanes = append(s.Lanes, row)
+		s.Lanes = append(s.Lanes, rows...)
 	}
 	return nil
+}
+
+// statusChunk is how many lanes are read in one round trip.
+const statusChunk = 250
+
+// readChunk reads those of the lanes in which something waits.
+func (l *Lanes) readChunk(ctx context.Context, k keys, ids []string) ([]LaneStatus, error) {
+	type replies struct {
+		lane           tasks.Lane
+		pending, again *redis.IntCmd
+		head           *redis.ZSliceCmd
+		ready          *redis.FloatCmd
+	}
+	read := make([]replies, len(ids))
+	// ZSCORE of a lane that is not ready answers nil, which Pipelined reports.
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			lane, err := tasks.ParseLane(id)
+			if err != nil {
+				return err
+			}
+			read[i] = replies{
+				lane:    lane,
+				pending: p.ZCard(ctx, k.pending(lane)),
+				again:   p.HLen(ctx, k.again(lane)),
+				head:    p.ZRangeWithScores(ctx, k.pending(lane), 0, 0),
+				ready:   p.ZScore(ctx, k.ready(lane.Priority), id),
+			}
+		}
+		return nil
+	})
+	if err := wrapNil(err, "lanes"); err != nil {
+		return nil, err
+	}
+	var rows []LaneStatus
+	for _, r := range read {
+		if r.pending.Val() == 0 {
+			continue
+		}
+		row := LaneStatus{Lane: r.lane, Pending: r.pending.Val(), Again: r.again.Val(), ReadyAt: time.UnixMilli(int64(r.ready.Val()))}
+		if z := r.head.Val(); len(z) > 0 {
+			row.Oldest = time.UnixMilli(int64(z[0].Score))
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 func (l *Lanes) readBudget(ctx context.Context, k keys, per time.Duration, s *Status) error {
@@ -150,4 +175,39 @@ func (l *Lanes) readBudget(ctx context.Context, k keys, per time.Duration, s *St
 	}
 	s.Slowed = integer(state["slow"])
 	return nil
+}
+
+// SpreadStatus is the bucket of a project's spread.
+type SpreadStatus struct {
+	Tokens float64   // below 0: a debt that is waited off
+	Until  time.Time // when the debt is paid; in the past: there is none
+}
+
+// Spreads reads the buckets of projects, filled at rate up to burst as of now.
+// A project whose bucket is full has none in Redis and is not in the answer.
+func (l *Lanes) Spreads(ctx context.Context, account string, now time.Time, projects map[string]Pace) (map[string]SpreadStatus, error) {
+	k := keysOf(account)
+	replies := map[string]*redis.SliceCmd{}
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for project := range projects {
+			replies[project] = p.HMGet(ctx, k.spread(project), "tokens", "at", "until")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the spreads of account %s: %w", account, err)
+	}
+	found := map[string]SpreadStatus{}
+	for project, reply := range replies {
+		v := reply.Val()
+		text, ok := v[0].(string)
+		tokens, err := strconv.ParseFloat(text, 64)
+		if !ok || err != nil {
+			continue
+		}
+		pace := projects[project]
+		tokens += pace.Rate * max(0, now.Sub(millis(v[1])).Seconds())
+		found[project] = SpreadStatus{Tokens: min(pace.Burst, tokens), Until: millis(v[2])}
+	}
+	return found, nil
 }
