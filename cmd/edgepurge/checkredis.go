@@ -9,6 +9,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/internal/overview"
 )
 
 const (
@@ -124,7 +126,7 @@ func (r *report) persistence(info map[string]string) {
 }
 
 func (r *report) workers(rdb redis.UniversalClient) {
-	workers, err := readWorkers(asynq.NewInspectorFromRedisClient(rdb))
+	workers, err := overview.ReadWorkers(asynq.NewInspectorFromRedisClient(rdb))
 	switch {
 	case err != nil:
 		r.add(doubtful, "workers", "could not look: %v", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/enqueue"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -206,7 +207,7 @@ func newDeadShowCommand(a *app) *cobra.Command {
 
 // find looks for an id in every queue.
 func (b *letterBox) find(id string) (deadletter.Letter, error) {
-	for _, queue := range ourQueues() {
+	for _, queue := range overview.OurQueues() {
 		l, err := b.Letter(deadletter.Key{Queue: queue, ID: id})
 		if err == nil || !errors.Is(err, deadletter.ErrNotFound) {
 			return l, err

@@ -14,6 +14,7 @@ import (
 	"github.com/edgepurge/edgepurge/enqueue"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
 	"github.com/edgepurge/edgepurge/internal/history"
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/internal/vercel"
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/worker"
@@ -176,7 +177,7 @@ func (s *demoStage) backlog(ctx context.Context) (pending int, idle bool, err er
 		pending += int(lane.Pending + lane.Again)
 	}
 	idle = pending == 0 && len(status.InFlight) == 0
-	queues, err := readQueues(s.queues)
+	queues, err := overview.ReadQueues(s.queues)
 	if err != nil {
 		return 0, false, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
@@ -129,7 +130,7 @@ func (a *app) openLanes(ctx context.Context) (l *lanes.Lanes, names []string, en
 		return nil, nil, nil, err
 	}
 	l = lanes.New(rdb)
-	names, err = accountNames(ctx, c, l)
+	names, err = overview.AccountNames(ctx, l, settingsOf(c))
 	if err != nil {
 		_ = rdb.Close()
 		return nil, nil, nil, err

@@ -9,14 +9,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
 // String is the status for people.
 func (s *status) String() string {
 	var b strings.Builder
-	for _, a := range s.Accounts {
-		a.write(&b, s.Now)
+	for i := range s.Accounts {
+		writeAccount(&b, &s.Accounts[i], s.Now)
 		b.WriteString("\n")
 	}
 	t := newTable(&b)
@@ -60,13 +61,13 @@ func (s *status) writeWorkers(w io.Writer) {
 	}
 }
 
-func (a *accountStatus) write(w io.Writer, now time.Time) {
+func writeAccount(w io.Writer, a *overview.Account, now time.Time) {
 	fmt.Fprintf(w, "account %s", plain(a.Account))
 	if !a.Configured {
 		fmt.Fprint(w, " (not in this configuration; budget as by default)")
 	}
 	fmt.Fprintln(w)
-	fmt.Fprintf(w, "  budget     %s\n", &a.Budget)
+	fmt.Fprintf(w, "  budget     %s\n", budgetLine(&a.Budget))
 	fmt.Fprintf(w, "  in flight  %d of %d calls\n", len(a.InFlight), a.InFlightMax)
 	if a.PausedUntil != nil {
 		fmt.Fprintf(w, "  paused     for another %s, until %s\n", brief(a.PausedUntil.Sub(now)), a.PausedUntil.Local().Format(time.TimeOnly))
@@ -87,14 +88,14 @@ func (a *accountStatus) write(w io.Writer, now time.Time) {
 	_ = t.Flush() // its writer keeps errors to itself
 }
 
-// String is the budget for people.
-func (b *budgetStatus) String() string {
+// budgetLine is the budget for people.
+func budgetLine(b *overview.Budget) string {
 	if b.Calls == 0 && b.Learned == 0 {
 		return "unlimited" // and nobody counts
 	}
-	text := fmt.Sprintf("%d of %d calls used in %s, %d left", b.Used, b.Calls, brief(b.per), b.Left)
+	text := fmt.Sprintf("%d of %d calls used in %s, %d left", b.Used, b.Calls, brief(b.Per), b.Left)
 	if b.Calls == 0 {
-		text = fmt.Sprintf("%d calls used in %s, %d left", b.Used, brief(b.per), b.Left)
+		text = fmt.Sprintf("%d calls used in %s, %d left", b.Used, brief(b.Per), b.Left)
 	}
 	if b.Reserve > 0 {
 		text += fmt.Sprintf(", %d of them for urgent items", min(int64(b.Reserve), b.Left))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker"
 	"github.com/edgepurge/edgepurge/worker/lanes"
@@ -61,9 +62,9 @@ func TestBudgetOf(t *testing.T) {
 		"only Vercel limits": {worker.Budget{}, lanes.Status{Used: 1, Learned: 3}, 2, "1 calls used in 1m, 2 left; Vercel said 3"},
 	} {
 		c.budget.Per = time.Minute
-		b := budgetOf(c.budget, c.status)
+		b := overview.BudgetOf(settings(worker.Account{Budget: c.budget}), &c.status)
 		assert.Equal(t, c.left, b.Left, name)
-		assert.Equal(t, c.text, b.String(), name)
+		assert.Equal(t, c.text, budgetLine(&b), name)
 	}
 }
 
@@ -73,18 +74,18 @@ func TestStatus_String(t *testing.T) {
 	paused := now.Add(30 * time.Second)
 	s := status{
 		Now: now,
-		Accounts: []accountStatus{{
-			Account: "old", InFlightMax: 4, Pending: 3, InFlight: []flight{{}},
-			Budget:      budgetOf(worker.Budget{Calls: 5, Per: time.Minute}, lanes.Status{}),
+		Accounts: []overview.Account{{
+			Account: "old", InFlightMax: 4, Pending: 3, InFlight: []overview.Flight{{}},
+			Budget:      overview.BudgetOf(overview.Settings{Calls: 5, Per: time.Minute}, &lanes.Status{}),
 			PausedUntil: &paused,
-			Lanes: []laneStatus{{
+			Lanes: []overview.Lane{{
 				Lane: "prj:tag:delete:all:none:normal", Pending: 3, Again: 1, Oldest: now.Add(-time.Minute), ReadyAt: now.Add(10 * time.Second),
 			}},
 			Holds: []lanes.Hold{{Scope: "project:prj", Detail: "gone\x1b[2J", Since: now.Add(-time.Hour), Next: now.Add(time.Minute)}},
 		}},
-		Queues:      []queueStatus{{Queue: "edgepurge-calls", Archived: 3, Paused: true}},
+		Queues:      []overview.Queue{{Queue: "edgepurge-calls", Archived: 3, Paused: true}},
 		DeadLetters: map[string]int{"refused": 2, "bad_request": 1},
-		Workers:     []workerStatus{{Host: "h", PID: 7, Started: now.Add(-time.Hour), Active: 2}},
+		Workers:     []overview.Worker{{Host: "h", PID: 7, Started: now.Add(-time.Hour), Active: 2}},
 	}
 	text := s.String()
 	for _, want := range []string{

@@ -52,6 +52,8 @@ var rules = []rule{
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},
+	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks"}},
+	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "tasks"}},
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more
 	{packages: "internal/prodredis", imports: []string{"..."}},                             // runs the whole on real Redis set-ups
 	{packages: "internal/bench", imports: []string{"..."}},                                 // measures the whole; nothing imports it
