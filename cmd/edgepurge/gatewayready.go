@@ -7,6 +7,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/internal/overview"
 )
 
 // readiness answers whether a gateway should get requests: if Redis answers, and
@@ -24,7 +26,7 @@ func (s *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.seen.Load() {
-		workers, err := readWorkers(asynq.NewInspectorFromRedisClient(s.rdb))
+		workers, err := overview.ReadWorkers(asynq.NewInspectorFromRedisClient(s.rdb))
 		if err != nil {
 			http.Error(w, "Redis does not tell which workers there are", http.StatusServiceUnavailable)
 			return
