@@ -5,11 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -172,11 +168,7 @@ func encode(w any) ([]byte, error) {
 // decode looks at the version first, so that a payload of a newer edgepurge is
 // refused for its version and not for a field that this one does not know.
 func decode(data []byte, into any) error {
-	// encoding/json would replace invalid UTF-8 and so purge a different tag.
-	if !utf8.Valid(data) {
-		return fmt.Errorf("%w: payload is not valid UTF-8", ErrInvalid)
-	}
-	fields, err := members(data)
+	fields, err := Object(data)
 	if err != nil {
 		return err
 	}
@@ -197,55 +189,12 @@ func decode(data []byte, into any) error {
 	if err := checkSpelling(fields); err != nil {
 		return err
 	}
-	if i := loneSurrogate(data); i >= 0 {
-		return fmt.Errorf("%w: the escape %s at byte %d is half a character", ErrInvalid, data[i:i+6], i)
-	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
-}
-
-// members returns the members of the one JSON object that data must be. A name
-// that stands twice is refused: encoding/json would keep the last of two tag
-// lists, and the first would be lost without a trace.
-func members(data []byte) (map[string]json.RawMessage, error) {
-	notObject := func(err error) error {
-		return fmt.Errorf("%w: payload is not a JSON object of edgepurge: %w", ErrInvalid, err)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	open, err := d.Token()
-	if err != nil {
-		return nil, notObject(err)
-	}
-	if open != json.Delim('{') {
-		return nil, notObject(fmt.Errorf("it begins with %s", abbreviate(fmt.Sprint(open))))
-	}
-	fields := make(map[string]json.RawMessage)
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, notObject(err)
-		}
-		name, _ := key.(string) // the decoder lets nothing else stand here
-		if _, twice := fields[name]; twice {
-			return nil, fault(abbreviate(name), "stands twice in the payload")
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, notObject(err)
-		}
-		fields[name] = value
-	}
-	if _, err := d.Token(); err != nil { // the closing brace
-		return nil, notObject(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: data after the JSON object", ErrInvalid)
-	}
-	return fields, nil
 }
 
 // checkSpelling refuses names that only encoding/json would take for ours: it
@@ -270,42 +219,6 @@ func checkSpelling(fields map[string]json.RawMessage) error {
 		}
 	}
 	return nil
-}
-
-// loneSurrogate returns where the first \uD800 to \uDFFF stands that is not
-// half of a pair, or -1. JSON.stringify writes such an escape for a string cut
-// in the middle of a character; encoding/json would replace it and so purge a
-// different tag. The data must be valid JSON.
-func loneSurrogate(data []byte) int {
-	for i := 0; i < len(data); i++ {
-		if data[i] != '\\' {
-			continue
-		}
-		r := escaped(data[i:])
-		switch {
-		case r < 0: // a short escape, such as \n
-			i++
-		case !utf16.IsSurrogate(r):
-			i += 5
-		case utf16.DecodeRune(r, escaped(data[i+6:])) == unicode.ReplacementChar:
-			return i
-		default:
-			i += 11
-		}
-	}
-	return -1
-}
-
-// escaped returns the code of the \uXXXX that data begins with, or -1.
-func escaped(data []byte) rune {
-	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
-		return -1
-	}
-	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
-	if err != nil {
-		return -1
-	}
-	return rune(n)
 }
 
 func optionalTime(t time.Time) *time.Time {

@@ -45,7 +45,8 @@ var rules = []rule{
 	{packages: "tasks", stdlib: true},
 
 	{packages: "internal/vercel", imports: []string{"tasks"}},
-	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel"}},
+	{packages: "internal/vercel/api", imports: []string{"tasks"}},
+	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel", "internal/vercel/api"}},
 	{packages: "internal/redisurl"},
 	{packages: "internal/redisacl"},
 	{packages: "internal/receipt", stdlib: true},

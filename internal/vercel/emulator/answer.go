@@ -6,15 +6,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 // answer is how a call ends. The zero fields of one with a status are left out.
 type answer struct {
 	status       int
 	message      string // of the error envelope; empty: no body
-	code         string // empty: codeOf(status)
+	code         string // empty: api.Code(status)
 	invalidToken bool
-	limit        *bodyLimit
+	limit        *api.Limit
 	retryAfter   time.Duration
 	allow        string // the Allow header of a 405
 	location     string // of a 3xx
@@ -25,25 +27,10 @@ type answer struct {
 	drop bool // reset the connection
 }
 
-// bodyLimit is the limit object of a 429.
-type bodyLimit struct {
-	Remaining int   `json:"remaining"`
-	Reset     int64 `json:"reset"`
-	ResetMs   int64 `json:"resetMs"`
-	Total     int   `json:"total"`
-}
-
-type wireError struct {
-	Code         string     `json:"code"`
-	Message      string     `json:"message"`
-	InvalidToken bool       `json:"invalidToken,omitempty"`
-	Limit        *bodyLimit `json:"limit,omitempty"`
-}
-
 func failure(status int, message string) answer { return answer{status: status, message: message} }
 
-func invalid(problem string) *answer {
-	return &answer{status: http.StatusBadRequest, message: "Invalid request: " + problem}
+func refuse(r api.Refusal) *answer {
+	return &answer{status: r.Status, message: r.Message, invalidToken: r.InvalidToken, allow: r.Allow}
 }
 
 // tooMany is the nth 429 of the emulator, from 0.
@@ -59,7 +46,7 @@ func tooMany(v verdict, n uint64) answer {
 	}
 	a.code, a.message = "rate_limited", "The rate limit was exceeded"
 	ms := ceilTo(v.reset, time.Millisecond).UnixMilli()
-	a.limit = &bodyLimit{Total: v.limit.Calls, Remaining: v.remaining, Reset: ceilTo(v.reset, time.Second).Unix(), ResetMs: ms}
+	a.limit = &api.Limit{Total: v.limit.Calls, Remaining: v.remaining, Reset: ceilTo(v.reset, time.Second).Unix(), ResetMs: ms}
 	if form == RateLimitedMs {
 		a.limit.Reset = ms
 	}
@@ -95,19 +82,18 @@ func (a answer) write(w http.ResponseWriter, v verdict) {
 // encode returns the body and its content type; both empty on success, since
 // Vercel's command line fails on an empty body that says it is JSON.
 func (a answer) encode() ([]byte, string) {
-	const asJSON = "application/json; charset=utf-8"
 	switch {
 	case a.body != nil:
-		return marshal(a.body), asJSON
+		return marshal(a.body), api.ContentType
 	case a.html:
-		title := strconv.Itoa(a.status) + ": " + strings.ToUpper(codeOf(a.status))
+		title := strconv.Itoa(a.status) + ": " + strings.ToUpper(api.Code(a.status))
 		return []byte("<!doctype html><html><head><title>" + title + "</title></head><body><h1>" + a.message + "</h1></body></html>\n"), "text/html; charset=utf-8"
 	case a.message != "":
 		code := a.code
 		if code == "" {
-			code = codeOf(a.status)
+			code = api.Code(a.status)
 		}
-		return marshal(map[string]wireError{"error": {code, a.message, a.invalidToken, a.limit}}), asJSON
+		return marshal(api.Envelope{Error: api.Error{Code: code, Message: a.message, InvalidToken: a.invalidToken, Limit: a.limit}}), api.ContentType
 	}
 	return nil, ""
 }
@@ -119,16 +105,6 @@ func marshal(v any) []byte {
 		return []byte("{}")
 	}
 	return b
-}
-
-// codeOf is Vercel's error code of a status: that of its documentation where it
-// has one, else the name of the status.
-func codeOf(status int) string {
-	name := http.StatusText(status)
-	if name == "" {
-		return "unknown"
-	}
-	return strings.ReplaceAll(strings.ToLower(name), " ", "_")
 }
 
 // ceilTo rounds up: a client that waits until a reset must not come early.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 func TestAnswer_Encode(t *testing.T) {
@@ -19,7 +21,7 @@ func TestAnswer_Encode(t *testing.T) {
 		"failure":     {failure(404, "no"), `{"error":{"code":"not_found","message":"no"}}`, asJSON},
 		"own code":    {answer{status: 429, code: "rate_limited", message: "m"}, `{"error":{"code":"rate_limited","message":"m"}}`, asJSON},
 		"token":       {answer{status: 403, message: "m", invalidToken: true}, `{"error":{"code":"forbidden","message":"m","invalidToken":true}}`, asJSON},
-		"limit":       {answer{status: 429, message: "m", limit: &bodyLimit{0, 1, 2, 6}}, `{"error":{"code":"too_many_requests","message":"m","limit":{"remaining":0,"reset":1,"resetMs":2,"total":6}}}`, asJSON},
+		"limit":       {answer{status: 429, message: "m", limit: &api.Limit{Reset: 1, ResetMs: 2, Total: 6}}, `{"error":{"code":"too_many_requests","message":"m","limit":{"remaining":0,"reset":1,"resetMs":2,"total":6}}}`, asJSON},
 		"HTML":        {answer{status: 500, message: "m", html: true}, "<!doctype html><html><head><title>500: INTERNAL_SERVER_ERROR</title></head><body><h1>m</h1></body></html>\n", asHTML},
 		"JSON":        {answer{status: 200, body: map[string]int{"a": 1}}, `{"a":1}`, asJSON},
 		"not in HTTP": {failure(599, "m"), `{"error":{"code":"unknown","message":"m"}}`, asJSON},
@@ -32,22 +34,12 @@ func TestAnswer_Encode(t *testing.T) {
 	}
 }
 
-func TestCodeOf(t *testing.T) {
-	for status, want := range map[int]string{
-		400: "bad_request", 401: "unauthorized", 402: "payment_required", 403: "forbidden", 404: "not_found",
-		405: "method_not_allowed", 410: "gone", 429: "too_many_requests", 500: "internal_server_error",
-		502: "bad_gateway", 503: "service_unavailable", 504: "gateway_timeout",
-	} {
-		assert.Equal(t, want, codeOf(status))
-	}
-}
-
 // All that a client may wait for is rounded up, so that it never comes early.
 func TestAnswer_TimesAreRoundedUp(t *testing.T) {
 	reset := time.UnixMilli(1_700_000_000_001)
 	v := verdict{at: reset.Add(-2001 * time.Millisecond), limit: Limit{Calls: 5, Body: RateLimited}, reset: reset.Add(time.Microsecond)}
 	a := tooMany(v, 0)
-	assert.Equal(t, &bodyLimit{Total: 5, Reset: 1_700_000_001, ResetMs: 1_700_000_000_002}, a.limit)
+	assert.Equal(t, &api.Limit{Total: 5, Reset: 1_700_000_001, ResetMs: 1_700_000_000_002}, a.limit)
 	w := httptest.NewRecorder()
 	a.write(w, v)
 	assert.Equal(t, "1700000001", w.Header().Get("X-RateLimit-Reset"))

@@ -3,8 +3,9 @@ package emulator
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
 	"strings"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 // TokenName is how a token without a name shows in the journal: the first eight
@@ -45,18 +46,14 @@ func (e *Emulator) authorize(x *exchange) *answer {
 		values := x.r.URL.Query()
 		x.call.Team = values.Get("teamId") + values.Get("slug")
 	}
-	scheme, secret, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
-	secret = strings.TrimSpace(secret)
-	if !strings.EqualFold(scheme, "Bearer") || secret == "" {
-		a := failure(http.StatusUnauthorized, "The request is missing an authentication token")
-		return &a
+	secret, ok := api.Bearer(x.r.Header.Get("Authorization"))
+	if !ok {
+		return refuse(api.NoToken)
 	}
 	name, ok := e.keys.name(secret)
 	x.call.Token = name
 	if !ok || x.faults.expired[name] {
-		a := failure(http.StatusForbidden, "Not authorized")
-		a.invalidToken = true
-		return &a
+		return refuse(api.BadToken)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/internal/vercel"
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 func TestAuth(t *testing.T) {
@@ -45,7 +46,7 @@ func TestAuth(t *testing.T) {
 			case 401:
 				assert.Equal(t, "unauthorized", r.problem(t).Code)
 			case 403:
-				assert.Equal(t, wireError{Code: "forbidden", Message: "Not authorized", InvalidToken: true}, r.problem(t))
+				assert.Equal(t, api.Error{Code: "forbidden", Message: "Not authorized", InvalidToken: true}, r.problem(t))
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/internal/vercel"
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 // Under every fault at once, changed while calls are under way, client and
@@ -85,7 +86,7 @@ func TestChaos_ClientAndJournalAgree(t *testing.T) {
 
 // How a worker learns a smaller maximum: from the answer, through the client.
 func TestLearning_EndToEnd(t *testing.T) {
-	b := start(t, Config{Schema: Schema{MaxTags: 4}})
+	b := start(t, Config{Schema: api.Schema{MaxTags: 4}})
 	tags := []string{"a", "b", "c", "d", "e"}
 	_, err := b.purge(tags...)
 	e, ok := errors.AsType[*vercel.StatusError](err)

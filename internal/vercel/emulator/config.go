@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
-// DefaultMaxBodyBytes holds the largest valid body, 8 sources of 8192
-// characters each written as \uXXXX, and some. Vercel's own bound is not known.
-const DefaultMaxBodyBytes = 1 << 20
+// DefaultMaxBodyBytes is the bound of a Config that names none.
+const DefaultMaxBodyBytes = api.MaxBodyBytes
 
 // Config is what an Emulator is started with. The zero value accepts every
 // token, has no rate limit and no faults, and keeps the whole journal.
@@ -30,26 +29,7 @@ type Config struct {
 	// MaxBodyBytes bounds a request body; more is a 413. 0: DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// Schema holds the bounds that a later Vercel may have changed.
-	Schema Schema
-}
-
-// Schema bounds the items of a call. Zero fields are Vercel's OpenAPI.
-type Schema struct {
-	MaxTags      int // of the array form; 0: 16
-	MaxSrcImages int // 0: 8
-	// MaxTagsInString bounds the tags of the string form. Vercel documents only
-	// the length of the string; 0: as many as 8196 characters hold.
-	MaxTagsInString int
-}
-
-func (s Schema) withDefaults() Schema {
-	if s.MaxTags == 0 {
-		s.MaxTags = tasks.MaxTagsPerCall
-	}
-	if s.MaxSrcImages == 0 {
-		s.MaxSrcImages = tasks.MaxSrcImagesPerCall
-	}
-	return s
+	Schema api.Schema
 }
 
 // Token is an accepted bearer token. Formatting one shows its name only.

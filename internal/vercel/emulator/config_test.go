@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 func TestNew_Faults(t *testing.T) {
@@ -18,7 +20,7 @@ func TestNew_Faults(t *testing.T) {
 		"everything":    {Config{Tokens: []Token{{"a", secret}}, Limit: MeasuredLimit(), JournalCap: -1, Seed: 7}, nil},
 		"empty secret":  {Config{Tokens: []Token{{Name: "a"}}}, []string{"tokens[0]: the secret is missing"}},
 		"negative body": {Config{MaxBodyBytes: -1}, []string{"max body bytes"}},
-		"schema":        {Config{Schema: Schema{-1, -1, -1}}, []string{"max tags:", "max source images:", "max tags in string:"}},
+		"schema":        {Config{Schema: api.Schema{MaxTags: -1, MaxSrcImages: -1, MaxTagsInString: -1}}, []string{"max tags:", "max source images:", "max tags in string:"}},
 		"limit": {
 			Config{Limit: Limit{-1, -1, "rolling", "xml"}},
 			[]string{"calls: -1 is negative", "per:", `mode: "rolling" is unknown`, `body: "xml" is unknown`},

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 // Bounds of GET /_emulator/calls.
@@ -46,7 +48,7 @@ func (e *Emulator) getCalls(w http.ResponseWriter, r *http.Request) {
 	since, ok := number(r, "since", 0, 1<<62)
 	limit, ok2 := number(r, "limit", defaultCalls, maxCalls)
 	if !ok || !ok2 || limit == 0 {
-		invalid("`since` should be a whole number, `limit` one from 1 to "+strconv.Itoa(maxCalls)+".").write(w, verdict{})
+		refuse(api.Invalid("`since` should be a whole number, `limit` one from 1 to "+strconv.Itoa(maxCalls)+".")).write(w, verdict{})
 		return
 	}
 	calls, last, dropped := e.journal.since(since, int(limit))
@@ -85,7 +87,7 @@ func put[T any](e *Emulator, w http.ResponseWriter, r *http.Request, set func(T)
 		err = set(v)
 	}
 	if err != nil {
-		invalid(err.Error()).write(w, verdict{})
+		refuse(api.Invalid(err.Error())).write(w, verdict{})
 		return
 	}
 	reply(w, now())

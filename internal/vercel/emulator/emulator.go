@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -15,7 +16,7 @@ import (
 // concurrent use.
 type Emulator struct {
 	keys     keyring
-	schema   Schema
+	schema   api.Schema
 	maxBody  int64
 	limiter  limiter
 	faults   atomic.Pointer[compiledFaults]
@@ -36,7 +37,7 @@ func New(c Config) (*Emulator, error) {
 		return nil, err
 	}
 	e := &Emulator{
-		keys: newKeyring(c.Tokens), schema: c.Schema.withDefaults(), maxBody: c.MaxBodyBytes,
+		keys: newKeyring(c.Tokens), schema: c.Schema, maxBody: c.MaxBodyBytes,
 		dice: newDice(c.Seed), journal: journal{most: c.JournalCap}, closed: make(chan struct{}),
 	}
 	if e.maxBody == 0 {

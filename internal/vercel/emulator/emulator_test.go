@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/internal/vercel"
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -130,9 +131,9 @@ func (b *bench) send(t testing.TB, method, path, body string, headers ...string)
 }
 
 // problem decodes the error envelope.
-func (r replyOf) problem(t testing.TB) wireError {
+func (r replyOf) problem(t testing.TB) api.Error {
 	t.Helper()
-	var body map[string]wireError
+	var body map[string]api.Error
 	require.NoError(t, json.Unmarshal([]byte(r.text), &body), r.text)
 	require.Contains(t, body, "error", r.text)
 	assert.Equal(t, "application/json; charset=utf-8", r.Header.Get("Content-Type"))

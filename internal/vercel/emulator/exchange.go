@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 // exchange is one call under way.
@@ -54,7 +56,7 @@ func (e *Emulator) decide(x *exchange) answer {
 		return *refused
 	}
 	if !route.purges {
-		return route.show(x)
+		return answer{status: http.StatusOK, body: api.Show(x.call.Path, x.call.Token, x.call.Team)}
 	}
 	x.call.Applied = true
 	e.counters.apply(len(x.call.Items))
@@ -72,11 +74,9 @@ func (e *Emulator) readBody(x *exchange) ([]byte, *answer) {
 		return body, nil
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		a := failure(http.StatusRequestEntityTooLarge, "Request body too large")
-		return nil, &a
+		return nil, refuse(api.TooLarge)
 	}
-	a := failure(http.StatusBadRequest, "Request body could not be read")
-	return nil, &a
+	return nil, refuse(api.Unreadable)
 }
 
 // finish waits for what the faults ask for, notes the call and answers it. The

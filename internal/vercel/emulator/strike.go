@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
 // Fault is what the emulator did to a call, in the journal.
@@ -144,7 +146,7 @@ func (f *compiledFaults) refuse(c *Call) *answer {
 	}
 	for _, item := range c.Items {
 		if f.poison[item] {
-			return invalid("an item could not be processed.")
+			return refuse(api.Invalid("an item could not be processed."))
 		}
 	}
 	return nil

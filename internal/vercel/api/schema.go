@@ -1,4 +1,4 @@
-package emulator
+package api
 
 import (
 	"bytes"
@@ -15,19 +15,42 @@ import (
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
-// parsedBody is what a purge's body says.
-type parsedBody struct {
-	items      []string
-	stringForm bool
-	target     tasks.Target
-	deadline   int
+// Schema bounds the items of a call. Zero fields are Vercel's OpenAPI.
+type Schema struct {
+	MaxTags      int // of the array form; 0: 16
+	MaxSrcImages int // 0: 8
+	// MaxTagsInString bounds the tags of the string form. Vercel documents only
+	// the length of the string; 0: as many as 8196 characters hold.
+	MaxTagsInString int
 }
 
-// parse checks a body against the schema of its endpoint, as Vercel's OpenAPI
+func (s Schema) withDefaults() Schema {
+	if s.MaxTags == 0 {
+		s.MaxTags = tasks.MaxTagsPerCall
+	}
+	if s.MaxSrcImages == 0 {
+		s.MaxSrcImages = tasks.MaxSrcImagesPerCall
+	}
+	return s
+}
+
+// Body is what a purge's body says.
+type Body struct {
+	Items []string
+	// StringForm says that the tags came as one string.
+	StringForm bool
+	Target     tasks.Target
+	// DeadlineSeconds is tasks.NoDeadline if none was sent.
+	DeadlineSeconds int
+}
+
+// Parse checks a body against the schema of its endpoint, as Vercel's OpenAPI
 // has it. The problem is the first one, in the words of a JSON schema validator;
-// empty: none. What could be read is returned even so, for the journal.
-func (s Schema) parse(kind tasks.Kind, operation tasks.Operation, body []byte) (p parsedBody, problem string) {
-	p.deadline = tasks.NoDeadline
+// empty: none. What could be read is returned even so.
+func (s Schema) Parse(e Endpoint, body []byte) (p Body, problem string) {
+	s = s.withDefaults()
+	kind, operation := e.Kind, e.Operation
+	p.DeadlineSeconds = tasks.NoDeadline
 	fields, problem := object(body)
 	if problem != "" {
 		return p, problem
@@ -52,21 +75,21 @@ func (s Schema) parse(kind tasks.Kind, operation tasks.Operation, body []byte) (
 		note("missing required property `" + required + "`.")
 	case kind == tasks.SrcImage:
 		var text string
-		p.items, text = s.images(raw)
+		p.Items, text = s.images(raw)
 		note(text)
 	default:
 		var text string
-		p.items, p.stringForm, text = s.tags(raw)
+		p.Items, p.StringForm, text = s.tags(raw)
 		note(text)
 	}
 	if raw, ok := fields["target"]; ok && kind == tasks.Tag {
 		var text string
-		p.target, text = target(raw)
+		p.Target, text = target(raw)
 		note(text)
 	}
 	if raw, ok := fields["revalidationDeadlineSeconds"]; ok && operation == tasks.Delete {
 		var text string
-		p.deadline, text = deadline(raw)
+		p.DeadlineSeconds, text = deadline(raw)
 		note(text)
 	}
 	return p, problem
@@ -88,6 +111,9 @@ func known(name, required string, kind tasks.Kind, operation tasks.Operation) bo
 func object(body []byte) (map[string]json.RawMessage, string) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, "should be object."
+	}
+	if tasks.CheckText(body) != nil {
+		return nil, "body is not valid JSON."
 	}
 	var fields map[string]json.RawMessage
 	err := json.Unmarshal(body, &fields)
