@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -68,6 +70,18 @@ func WrongMethod(use string) Refusal {
 // Invalid is for a problem with query or body.
 func Invalid(problem string) Refusal {
 	return Refusal{Status: http.StatusBadRequest, Message: "Invalid request: " + problem}
+}
+
+// Encode writes what this program itself has made, which cannot fail, as
+// JSON.stringify does: "<" stays "<".
+func Encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return []byte("{}")
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // Code is Vercel's error code of a status: that of its documentation where it

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -84,7 +83,7 @@ func (a answer) write(w http.ResponseWriter, v verdict) {
 func (a answer) encode() ([]byte, string) {
 	switch {
 	case a.body != nil:
-		return marshal(a.body), api.ContentType
+		return api.Encode(a.body), api.ContentType
 	case a.html:
 		title := strconv.Itoa(a.status) + ": " + strings.ToUpper(api.Code(a.status))
 		return []byte("<!doctype html><html><head><title>" + title + "</title></head><body><h1>" + a.message + "</h1></body></html>\n"), "text/html; charset=utf-8"
@@ -93,18 +92,9 @@ func (a answer) encode() ([]byte, string) {
 		if code == "" {
 			code = api.Code(a.status)
 		}
-		return marshal(api.Envelope{Error: api.Error{Code: code, Message: a.message, InvalidToken: a.invalidToken, Limit: a.limit}}), api.ContentType
+		return api.Encode(api.Envelope{Error: api.Error{Code: code, Message: a.message, InvalidToken: a.invalidToken, Limit: a.limit}}), api.ContentType
 	}
 	return nil, ""
-}
-
-// marshal encodes what the emulator itself has made, which cannot fail.
-func marshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return []byte("{}")
-	}
-	return b
 }
 
 // ceilTo rounds up: a client that waits until a reset must not come early.

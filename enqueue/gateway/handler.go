@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/internal/vercel/api"
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// storeWithin bounds how long Redis may take for an exchange. Vercel's clients
+// wait longer.
+const storeWithin = 5 * time.Second
+
+// Config is what a Handler works with. Enqueue is required.
+type Config struct {
+	// Enqueue stores a purge request and returns once it is safe: the Purge of an
+	// enqueue.Client. It must end with its context.
+	Enqueue func(ctx context.Context, p tasks.Purge) (enqueue.Receipt, error)
+	// Keys let programs in; without any, nobody gets in.
+	Keys []Key
+	// Count is told what became of each exchange; source is the name of a key or
+	// Anonymous. Nil: nobody counts.
+	Count func(source string, outcome Outcome)
+	// Log gets a line for each exchange; its zero value logs nothing.
+	Log zerolog.Logger
+}
+
+// Handler serves the drop-in, the JSON API and their description. Paths that are
+// none of theirs get Vercel's 404. Its caller must not redirect unclean paths,
+// as an http.ServeMux does: Vercel does not, and a client may follow with a GET.
+type Handler struct {
+	Config
+	keys keyring
+}
+
+// New returns a Handler, or all faults of the configuration at once.
+func New(c Config) (*Handler, error) {
+	keys, err := newKeyring(c.Keys)
+	if c.Enqueue == nil {
+		err = errors.Join(errors.New("gateway: Config.Enqueue is required"), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Count == nil {
+		c.Count = func(string, Outcome) {}
+	}
+	c.Keys = nil // from here on the hashes will do
+	return &Handler{Config: c, keys: keys}, nil
+}
+
+// Paths returns the prefixes below which a Handler serves something; one
+// without a slash at its end is a path.
+func Paths() []string {
+	return []string{"/v1/edge-cache/", "/v1/data-cache/", "/v2/user", "/v2/teams/", "/teams/", "/v9/projects/"}
+}
+
+// exchange is one request under way, and what its log line tells.
+type exchange struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	caller *caller
+	purge  tasks.Purge
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	x := &exchange{w: w, r: r, caller: &caller{name: Anonymous}}
+	// A client that hangs up has still told what changed: the purge goes on.
+	a := h.answer(context.WithoutCancel(r.Context()), x)
+	h.Count(x.caller.name, a.outcome)
+	h.log(x, a, time.Since(began))
+	a.write(w)
+}
+
+func (h *Handler) answer(ctx context.Context, x *exchange) (a answer) {
+	defer func() {
+		if v := recover(); v != nil { // its value may quote what the client sent
+			h.Log.Error().Str("panic", fmt.Sprintf("%T", v)).Bytes("stack", debug.Stack()).Msg("purge not taken in: a fault of this program")
+			a = refuse(api.Refusal{Status: http.StatusInternalServerError, Message: "Internal server error"}, Unavailable)
+		}
+	}()
+	route, refused := find(x.r)
+	if refused != nil {
+		return *refused
+	}
+	if refused := h.authorize(x); refused != nil {
+		return *refused
+	}
+	return route(ctx, h, x)
+}
+
+// route does what is served at one method and path.
+type route func(ctx context.Context, h *Handler, x *exchange) answer
+
+// find returns the route of a request, or a 404 or 405.
+func find(r *http.Request) (route, *answer) {
+	method, found := http.MethodGet, route(nil)
+	path := r.URL.Path
+	endpoint, purges := api.Endpoints[path]
+	switch {
+	case purges:
+		method, found = http.MethodPost, func(ctx context.Context, h *Handler, x *exchange) answer { return h.dropIn(ctx, x, endpoint) }
+	case api.ShowsAt(path):
+		found = func(_ context.Context, _ *Handler, x *exchange) answer { return show(x) }
+	case path == api.PurgeAllPath || path == api.PurgeAllDataPath:
+		a := refuse(noPurgeAll, NotFound)
+		return nil, &a
+	default:
+		a := refuse(api.NoEndpoint, NotFound)
+		return nil, &a
+	}
+	if r.Method != method {
+		a := refuse(api.WrongMethod(method), BadMethod)
+		return nil, &a
+	}
+	return found, nil
+}
+
+// authorize finds out whose key it is, or refuses as Vercel does.
+func (h *Handler) authorize(x *exchange) *answer {
+	secret, ok := api.Bearer(x.r.Header.Get("Authorization"))
+	if !ok {
+		a := refuse(api.NoToken, Unauthorized)
+		return &a
+	}
+	found := h.keys.find(secret)
+	if found == nil {
+		a := refuse(api.BadToken, Unauthorized)
+		return &a
+	}
+	x.caller = found
+	return nil
+}
+
+// store stores the exchange's purge.
+func (h *Handler) store(ctx context.Context, x *exchange) (enqueue.Receipt, *answer) {
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
+	receipt, err := h.Enqueue(ctx, x.purge)
+	switch {
+	case errors.Is(err, tasks.ErrInvalid):
+		faults := faultsOf(err)
+		a := failure(api.Invalid(faults[0].Field+" "+faults[0].Problem), Invalid, faults)
+		return receipt, &a
+	case err != nil:
+		a := unavailable("The purge could not be stored: send it again", err)
+		return receipt, &a
+	}
+	x.purge.ID = receipt.ID
+	return receipt, nil
+}
+
+// log writes the line of an exchange. What the client sent is in it only where
+// it was found to be a name.
+func (h *Handler) log(x *exchange, a answer, took time.Duration) {
+	level := zerolog.InfoLevel
+	switch a.outcome {
+	case Unavailable:
+		level = zerolog.ErrorLevel
+	case Invalid, Unauthorized, Forbidden, TooLarge, Conflict, NotFound, BadMethod:
+		level = zerolog.WarnLevel
+	default:
+	}
+	line := h.Log.WithLevel(level).Str("source", x.caller.name).Str("method", x.r.Method).Str("path", printable(x.r.URL.Path)).
+		Int("status", a.status).Str("outcome", string(a.outcome)).Dur("took", took)
+	if p := x.purge; p.Project != "" {
+		line = line.Str("project", p.Project).Str("operation", string(p.Operation)).Int("items", len(p.Tags)+len(p.SrcImages))
+	}
+	if x.purge.ID != "" {
+		line = line.Str("id", x.purge.ID)
+	}
+	if a.cause != nil {
+		line = line.AnErr("err", a.cause)
+	}
+	line.Msg("purge by API")
+}
+
+// printable keeps a path short and on one line.
+func printable(path string) string {
+	const most = 120
+	path = strings.ToValidUTF8(path, "?")
+	if len(path) > most {
+		path = strings.ToValidUTF8(path[:most], "") + "…"
+	}
+	return path
+}
