@@ -41,11 +41,12 @@ func isOutcome(err error) bool {
 func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	call, err := tasks.DecodeCall(task.Payload())
 	if err != nil {
-		return t.bury(Invalid, err)
+		account, batch, items := guessCall(task.Payload())
+		return t.buryCall(ctx, account, batch, items, Invalid, err)
 	}
 	a := t.accounts[call.Account]
 	if a == nil {
-		return t.bury(NoAccount, fmt.Errorf("account %q is not in the configuration: add it, then run `edgepurge dead replay`", call.Account))
+		return t.buryCall(ctx, call.Account, call.Batch, call.Items, NoAccount, fmt.Errorf("account %q is not in the configuration: add it, then run `edgepurge dead replay`", call.Account))
 	}
 	if call.Verdict != nil {
 		noted, err := t.lanes.TakeVerdict(ctx, call.Account, call.Batch)
@@ -113,6 +114,9 @@ func (t *attempts) try(ctx context.Context, a *account, b lanes.Batch, attempt i
 	case Dead, HoldAccount, HoldProject:
 		dies, err := t.mayDie(ctx, a, b, attempt, j)
 		if err != nil || !dies {
+			return err
+		}
+		if err := t.lanes.Settle(ctx, a.Name, b, lanes.Died); err != nil {
 			return err
 		}
 		if err := t.finish(ctx, a, b, attempt, false); err != nil {

@@ -95,12 +95,18 @@ func (c *caller) carryOut(ctx context.Context, a *account, b lanes.Batch, j Judg
 		if err := c.store(ctx, a, call); err != nil {
 			return err
 		}
+		if err := c.lanes.Settle(ctx, a.Name, b, lanes.Died); err != nil {
+			return err
+		}
 		return c.finish(ctx, a, b, 1, false)
 	}
 	return fmt.Errorf("batch %s: unknown verdict %d", b.ID, j.Verdict)
 }
 
 func (c *caller) done(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
+	if err := c.lanes.Settle(ctx, a.Name, b, lanes.Purged); err != nil {
+		return err
+	}
 	if err := c.finish(ctx, a, b, attempt, true); err != nil {
 		return err
 	}

@@ -26,15 +26,21 @@ type intake struct {
 func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	p, err := tasks.DecodePurge(t.Payload())
 	if err != nil {
-		return in.bury(Invalid, err)
+		task, _ := asynq.GetTaskID(ctx)
+		return in.buryPart(ctx, guessPart(task, t.Payload()), Invalid, err)
 	}
 	a := accountOf(in.accounts, p.Project)
 	if a == nil {
-		return in.bury(NoAccount, fmt.Errorf(
+		return in.buryPart(ctx, partOf(&p), NoAccount, fmt.Errorf(
 			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
 	}
 	if a.isFull() {
-		return in.refuse(a)
+		return in.refuse(ctx, a, partOf(&p))
+	}
+	receipt, err := in.track(ctx, a, &p)
+	if err != nil {
+		in.metrics.requests.WithLabelValues(requestRetried).Inc()
+		return err
 	}
 	label := a.project(p.Project).Project // of the configuration: a bounded set
 	for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
@@ -45,7 +51,7 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 		lane := p.Lane(kind)
 		absorbed, err := in.lanes.Absorb(ctx, a.pace(lane), lanes.Absorption{
 			Request: p.ID, Lane: lane, Items: items,
-			Settle: p.Settle, NotBefore: p.NotBefore, Rebound: p.Rebound,
+			Settle: p.Settle, NotBefore: p.NotBefore, Rebound: p.Rebound, Receipt: receipt,
 		})
 		if err != nil {
 			in.metrics.requests.WithLabelValues(requestRetried).Inc()
@@ -61,11 +67,11 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 }
 
 // refuse keeps a request out of a backlog that is full.
-func (in *intake) refuse(a *account) error {
+func (in *intake) refuse(ctx context.Context, a *account, of part) error {
 	err := fmt.Errorf("more than %d items of account %q are pending: see accounts[].backlog, and what keeps them in `edgepurge status`",
 		a.Backlog.Max, a.Name)
 	if a.Backlog.WhenFull == FullDead {
-		return in.bury(BacklogFull, err)
+		return in.buryPart(ctx, of, BacklogFull, err)
 	}
 	in.metrics.requests.WithLabelValues(requestRetried).Inc()
 	return &laterError{after: backlogFullDelay, why: fmt.Sprintf("%s: %v", BacklogFull, err)}

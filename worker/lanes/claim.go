@@ -83,6 +83,7 @@ type Batch struct {
 	Due             time.Time // of its oldest item
 	Probe           bool      // it looks whether the cause of a hold is gone
 	Adapting        bool      // Adapt must hear of its success
+	Tracked         bool      // Settle must hear of its end
 }
 
 // Claim is the answer to Claim: a batch, or why there is none and when to ask again.
@@ -103,7 +104,7 @@ func (l *Lanes) Claim(ctx context.Context, pace Pace, lane tasks.Lane, batch str
 	k := keysOf(pace.Account)
 	names := []string{
 		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
-		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(),
+		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(), k.receipts(lane), k.carried(batch),
 	}
 	if lane.Priority == tasks.Urgent {
 		// Urgent items wait for no bookings but those of urgent halves.
@@ -130,6 +131,7 @@ type record struct {
 	Due      float64  `json:"due"`
 	Probe    bool     `json:"probe"`
 	Adapting bool     `json:"adapting"`
+	Tracked  bool     `json:"tracked"`
 }
 
 func decodeBatch(id, text string) (*Batch, error) {
@@ -143,6 +145,6 @@ func decodeBatch(id, text string) (*Batch, error) {
 	}
 	return &Batch{
 		ID: id, Lane: lane, Items: r.Items, DeadlineSeconds: r.Deadline,
-		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe, Adapting: r.Adapting,
+		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe, Adapting: r.Adapting, Tracked: r.Tracked,
 	}, nil
 }

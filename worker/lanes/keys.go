@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/edgepurge/edgepurge/tasks"
 )
@@ -42,6 +43,15 @@ func (k keys) served() string                 { return k.prefix + "served" }
 func (k keys) superseded() string             { return k.prefix + "superseded" }
 func (k keys) verdicts() string               { return k.prefix + "verdicts" }
 func (k keys) absorbed(request string) string { return k.prefix + "absorbed:" + request }
+
+// receipts is of a lane at all its priorities: an item is pending in one of them only.
+func (k keys) receipts(l tasks.Lane) string { return k.prefix + "receipts:" + l.Family() }
+
+// carried is what a batch carries of them; the halves of a split share their parent's.
+func (k keys) carried(batch string) string {
+	root, _, _ := strings.Cut(batch, ".")
+	return k.prefix + "carried:" + root
+}
 
 // family lists ready, pending and again of a lane at each priority, most urgent first.
 func (k keys) family(l tasks.Lane) []string {

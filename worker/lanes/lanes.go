@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/edgepurge/edgepurge/internal/receipt"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -33,6 +34,8 @@ type Absorption struct {
 	NotBefore time.Time
 	// Rebound asks for a second purge that long after the first; 0 for none.
 	Rebound time.Duration
+	// Receipt counts what becomes of the items, the rebound left out; "" for none.
+	Receipt string
 }
 
 // Absorbed counts what became of the items of a request.
@@ -61,11 +64,11 @@ func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, 
 		id := fmt.Sprintf("%s/%s/%d", a.Request, a.Lane.Kind, start/absorbChunk)
 		k := keysOf(pace.Account)
 		names := append([]string{k.lanes()}, k.family(a.Lane)...)
-		names = append(names, k.spread(a.Lane.Project), k.hold(), k.absorbed(id))
-		args := make([]any, 0, 9+len(chunk))
+		names = append(names, k.spread(a.Lane.Project), k.hold(), k.absorbed(id), k.receipts(a.Lane), receipt.CountsKey(pace.Account, a.Receipt))
+		args := make([]any, 0, 11+len(chunk))
 		args = append(args, settings, a.Lane.Project, rank(a.Lane.Priority))
 		args = append(args, laneIDs(a.Lane)...)
-		args = append(args, a.Settle.Milliseconds(), notBefore, a.Rebound.Milliseconds())
+		args = append(args, a.Settle.Milliseconds(), notBefore, a.Rebound.Milliseconds(), a.Receipt, id)
 		for _, item := range chunk {
 			args = append(args, item)
 		}

@@ -33,7 +33,7 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 	k := keysOf(pace.Account)
 	names := []string{
 		k.inflight(), k.batches(), k.budget(), k.state(), k.spread(b.Lane.Project), k.hold(), k.superseded(),
-		k.booked(), k.bookedUrgent(),
+		k.booked(), k.bookedUrgent(), k.carried(b.ID),
 	}
 	args := []any{
 		settings, b.Lane.Project, flag(b.Lane.Priority == tasks.Urgent), b.ID, attempt, b.Lane.ID(),
@@ -68,7 +68,7 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 	}
 	k := keysOf(pace.Account)
 	names := append([]string{k.lanes()}, k.family(b.Lane)...)
-	names = append(names, k.spread(b.Lane.Project), k.hold(), k.inflight(), k.batches(), k.superseded())
+	names = append(names, k.spread(b.Lane.Project), k.hold(), k.inflight(), k.batches(), k.superseded(), k.receipts(b.Lane), k.carried(b.ID))
 	args := []any{settings, b.Lane.Project, rank(b.Lane.Priority)}
 	args = append(args, laneIDs(b.Lane)...)
 	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli())

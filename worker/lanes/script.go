@@ -20,13 +20,16 @@ var (
 	pauseScript   = script("pause")
 	holdScript    = script("hold")
 	adaptScript   = script("adapt")
+	takeScript    = script("take")
+	buryScript    = script("bury")
+	settleScript  = script("settle")
 )
 
 // script reads a script and puts the shared parts where it includes them. The
 // files are compiled in, so a missing one is a fault of the build.
 func script(name string) *redis.Script {
 	source := read(name)
-	for _, part := range []string{"time", "pending", "budget"} {
+	for _, part := range []string{"time", "pending", "budget", "receipts"} {
 		source = strings.Replace(source, "--#include "+part+"\n", read(part), 1)
 	}
 	return redis.NewScript(source)

@@ -74,6 +74,7 @@ func TestScripts_TouchOnlyTheirKeys(t *testing.T) {
 	for name, s := range map[string]*redis.Script{
 		"absorb": absorbScript, "peek": peekScript, "claim": claimScript, "acquire": acquireScript,
 		"restore": restoreScript, "finish": finishScript, "pause": pauseScript, "hold": holdScript,
+		"take": takeScript, "bury": buryScript, "settle": settleScript,
 	} {
 		passed, ran := g.keys[s.Hash()]
 		assert.True(t, ran, "the tour runs %s", name)
@@ -87,6 +88,7 @@ func tour(r *rig) {
 	p.Calls, p.Per, p.Reserve, p.InFlight, p.Lease = 100, 20*time.Millisecond, 1, 50, 20*time.Millisecond
 	p.Rate, p.Burst, p.MaxDelay, p.Weights = 1e6, 10, time.Minute, []Weight{{"post", true, 2}}
 	p.StaggerMin, p.StaggerOver = time.Second, time.Minute
+	tourReceipts(r)
 
 	for _, lane := range []tasks.Lane{bulk, normal, urgent} {
 		r.ask(Absorption{Lane: lane, Items: numbered(40), Settle: time.Millisecond, Rebound: 5 * time.Millisecond})
@@ -139,6 +141,21 @@ func tour(r *rig) {
 	r.refused(inProject("nothing"), RefusedEmpty)
 }
 
+func tourReceipts(r *rig) {
+	r.open("r", 3)
+	require.True(r.t, r.take("r"))
+	r.ask(Absorption{Lane: urgent, Items: numbered(3), Receipt: "r"})
+	b := r.claim(urgent)
+	require.True(r.t, r.restore(b, false))
+	b = r.claim(urgent)
+	r.finish(b, false)
+	b = *r.acquire(b, 2, false).Batch
+	r.settle(b, Purged)
+	require.Equal(r.t, 3, r.counted("r").purged)
+	require.NoError(r.t, r.Bury(r.ctx(), "r", "r", 3))
+	r.pass(25 * time.Millisecond)
+}
+
 // headerKeys counts the keys that the comment at the head of a script lists.
 func headerKeys(t *testing.T, name string) int {
 	t.Helper()
@@ -156,7 +173,7 @@ func headerKeys(t *testing.T, name string) int {
 }
 
 func TestScripts_TakeTheTimeFromRedis(t *testing.T) {
-	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold"} {
+	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle"} {
 		assert.Contains(t, read(name), "\n--#include time\n", name)
 	}
 	assert.Panics(t, func() { read("missing") })

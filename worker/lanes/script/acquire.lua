@@ -1,12 +1,13 @@
 -- acquire(an attempt that asynq makes): fence, budget and lease in one.
--- KEYS inflight, batches, budget, state, spread, hold, superseded, booked, booked by urgent
+-- KEYS inflight, batches, budget, state, spread, hold, superseded, booked, booked by urgent, carried
 -- ARGV pace, project, urgent, batch id, attempt, lane id, deadline, due, half of a split, item...
 local inflight, batches, budget, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local spread, hold, superseded, booked, booked_urgent = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local spread, hold, superseded, booked, booked_urgent, carried = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local pace, project, urgent = cjson.decode(ARGV[1]), ARGV[2], ARGV[3] == '1'
 local batch, attempt = ARGV[4], tonumber(ARGV[5])
 --#include time
 --#include budget
+--#include receipts
 
 if is_superseded(batch) then return { 'superseded' } end
 local before = redis.call('HGET', batches, batch)
@@ -41,9 +42,11 @@ end
 redis.call('ZREM', booked, batch)
 redis.call('ZREM', booked_urgent, batch)
 for scope, h in pairs(holds) do probe(scope, h) end
+local tracked = redis.call('EXISTS', carried) == 1 or nil
+if tracked then keep(carried, 0) end
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
-  due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting(), attempt = attempt,
+  due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting(), attempt = attempt, tracked = tracked,
 })
 lease_call(batch, attempt, record)
 return { 'acquired', record }
