@@ -299,3 +299,20 @@ func TestPauseIfAhead(t *testing.T) {
 		})
 	}
 }
+
+// A replayed letter begins again at attempt 1: its former call counts still.
+func TestBudget_CountsBothCallsOfAReplay(t *testing.T) {
+	each(t, func(r *rig) {
+		r.pace.Calls = 2
+		r.absorb(urgent, "a")
+		r.absorb(urgent, "b")
+		b := r.claim(urgent)
+		r.finish(b, false) // and it becomes a dead letter
+		got := r.acquire(b, 1, false)
+		require.Empty(t, got.Refused)
+		require.Equal(t, got, r.acquire(b, 1, false), "sent again after a lost reply")
+		r.finish(b, true)
+		r.absorb(urgent, "c")
+		r.refused(urgent, RefusedBudget)
+	})
+}

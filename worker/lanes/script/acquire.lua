@@ -44,6 +44,10 @@ redis.call('ZREM', booked_urgent, batch)
 for scope, h in pairs(holds) do probe(scope, h) end
 local tracked = redis.call('EXISTS', carried) == 1 or nil
 if tracked then keep(carried, 0) end
+-- A replayed letter begins again at attempt 1: the call of that number counts still.
+local call = batch .. '#' .. attempt
+local former = redis.call('ZSCORE', budget, call)
+if former then redis.call('ZADD', budget, former, call .. '@' .. former) end
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
   due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting(), attempt = attempt, tracked = tracked,
