@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -38,8 +39,24 @@ type stage struct {
 	stored  bool  // purge:call is in asynq
 }
 
-// model is a plain picture of what producers were promised. It knows nothing of
-// how Redis keeps it.
+// began is the start of a call, as the API sees it.
+type began struct {
+	at      int64 // ms
+	project string
+	items   int
+	urgent  bool
+}
+
+// held is a hold of a scope: no call before next but one probe then.
+type held struct {
+	next, step int64 // ms
+	by         string
+	created    bool // by that attempt
+}
+
+// model is a plain picture of what producers and the API were promised. It knows
+// nothing of how Redis keeps it. Its workers have no state but their batches:
+// any may die or be stopped at any step. Their clocks are months off Redis's.
 type model struct {
 	*rig
 	rt      *rapid.T
@@ -47,175 +64,77 @@ type model struct {
 	wishes  []*wish
 	batches []*stage
 	last    Absorption // for the repeats of go-redis
+	calls   []began
+	holds   map[string]*held
+	paused  int64
+	most    map[tasks.Kind]int // learned
 }
 
 func (m *model) nowMS() int64 { return m.time().UnixMilli() }
 
-var families = []tasks.Lane{normal, {Project: "prj", Kind: tasks.SrcImage, Operation: tasks.Invalidate, DeadlineSeconds: tasks.NoDeadline, Priority: tasks.Normal}}
+var families = []tasks.Lane{normal, {Project: "blog", Kind: tasks.SrcImage, Operation: tasks.Invalidate, DeadlineSeconds: tasks.NoDeadline, Priority: tasks.Normal}}
 
-func (m *model) drawLane() tasks.Lane {
-	lane := rapid.SampledFrom(families).Draw(m.rt, "family")
-	return lane.With(rapid.SampledFrom(tasks.Priorities[:]).Draw(m.rt, "priority"))
+// begin notes the start of a call, and finds every limit kept.
+func (m *model) begin(b Batch, claimed bool) {
+	now := m.nowMS()
+	require.LessOrEqual(m.rt, len(b.Items), m.pace.MaxItems, "invariant 3")
+	if most := m.most[b.Lane.Kind]; claimed && most > 0 {
+		require.LessOrEqual(m.rt, len(b.Items), most, "more than was learned")
+	}
+	require.GreaterOrEqual(m.rt, now, m.paused, "a call while the account pauses")
+	probe := false
+	for _, scope := range []string{ScopeAccount, ScopeProject(b.Lane.Project)} {
+		if h := m.holds[scope]; h != nil {
+			require.GreaterOrEqual(m.rt, now, h.next, "a call during the hold of %s", scope)
+			h.next = now + max(h.step, m.pace.Lease.Milliseconds())
+			probe = true
+		}
+	}
+	require.Equal(m.rt, probe, b.Probe, "a probe knows that it is one")
+	m.calls = append(m.calls, began{now, b.Lane.Project, len(b.Items), b.Lane.Priority == tasks.Urgent})
+	m.checkBudget()
+	m.checkSpread()
 }
 
-func (m *model) absorbSome(*rapid.T) {
-	ms := func(name string, of ...int) time.Duration {
-		return time.Duration(rapid.SampledFrom(of).Draw(m.rt, name)) * time.Millisecond
-	}
-	a := Absorption{
-		Request: m.id("request-"), Lane: m.drawLane(),
-		Items:   rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 3, rapid.ID).Draw(m.rt, "items"),
-		Settle:  ms("settle", 0, 0, 0, 300, 1500, 60_000),
-		Rebound: ms("rebound", 0, 0, 0, 700, 20_000),
-	}
-	if wait := ms("not before", 0, 0, 0, 90_000); wait > 0 {
-		a.NotBefore = m.time().Add(wait)
-	}
-	m.ask(a)
-	m.last = a
-	due := max(m.nowMS()+a.Settle.Milliseconds(), a.NotBefore.UnixMilli())
-	for _, item := range a.Items {
-		m.wishes = append(m.wishes, &wish{family: a.Lane.Family(), item: item, accepted: m.step, due: due, rebound: a.Rebound.Milliseconds()})
-	}
-}
-
-// absorbAgain is go-redis, whose reply was lost.
-func (m *model) absorbAgain(t *rapid.T) {
-	if m.last.Request == "" {
-		t.Skip("nothing was absorbed")
-	}
-	m.ask(m.last)
-}
-
-func (m *model) claimSome(*rapid.T) {
-	got := m.tryClaim(m.drawLane())
-	if got.Batch == nil {
+// checkBudget looks at the window that ends with the last call.
+func (m *model) checkBudget() {
+	if m.pace.Calls == 0 {
 		return
 	}
-	b := *got.Batch
-	if rapid.Bool().Draw(m.rt, "reply lost") {
-		again, err := m.Claim(m.ctx(), m.pace, b.Lane, b.ID)
-		require.NoError(m.rt, err)
-		require.Equal(m.rt, got, again)
+	last := m.calls[len(m.calls)-1]
+	room := m.pace.Calls
+	if !last.urgent {
+		room -= m.pace.Reserve
 	}
-	m.batches = append(m.batches, &stage{Batch: b, attempt: 1, step: m.step, start: m.nowMS(), running: true})
-	for _, w := range m.wishes {
-		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.due <= m.nowMS() && !w.claimed {
-			w.claimed = true
-			if w.rebound > 0 {
-				m.wishes = append(m.wishes, &wish{family: w.family, item: w.item, accepted: m.step, due: m.nowMS() + w.rebound})
-			}
+	n := 0
+	for _, c := range m.calls {
+		if c.at > last.at-m.pace.Per.Milliseconds() {
+			n++
 		}
 	}
+	require.LessOrEqual(m.rt, n, room, "invariant 4: the calls of a window")
 }
 
-// draw picks a batch that is in a state.
-func (m *model) draw(t *rapid.T, in func(*stage) bool) *stage {
-	var fit []*stage
-	for _, b := range m.batches {
-		if in(b) {
-			fit = append(fit, b)
+// checkSpread looks at every stretch of time that ends with the last call.
+func (m *model) checkSpread() {
+	last := m.calls[len(m.calls)-1]
+	if m.pace.Rate == 0 || m.pace.MaxDelay > 0 || last.urgent {
+		return
+	}
+	sum := 0
+	for _, c := range slices.Backward(m.calls) {
+		if c.project == last.project && !c.urgent {
+			sum += c.items
+			most := m.pace.Burst + m.pace.Rate*float64(last.at-c.at)/1000 + float64(m.pace.MaxItems)
+			require.LessOrEqual(m.rt, float64(sum), most, "invariant 4: the items of a project")
 		}
 	}
-	if len(fit) == 0 {
-		t.Skip("no such batch")
-	}
-	return rapid.SampledFrom(fit).Draw(t, "batch")
-}
-
-func running(b *stage) bool { return b.running }
-func stored(b *stage) bool  { return b.stored && !b.running }
-
-func (m *model) end(b *stage, succeeded bool) {
-	_, err := m.Finish(m.ctx(), "acme", b.Batch, b.attempt, succeeded)
-	require.NoError(m.rt, err)
-	b.running = false
-}
-
-// keep marks what a call (or a dead letter) that began at a step settles.
-func (m *model) keep(b *stage) {
-	for _, w := range m.wishes {
-		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.accepted <= b.step && w.due <= b.start {
-			w.kept = true
-		}
-	}
-}
-
-func (m *model) succeed(t *rapid.T) {
-	b := m.draw(t, running)
-	m.keep(b)
-	m.end(b, true)
-	b.stored = false
-}
-
-func (m *model) die(t *rapid.T) {
-	b := m.draw(t, running)
-	m.keep(b)
-	b.stored = rapid.Bool().Draw(t, "replayed")
-	m.end(b, false)
-	b.attempt = 0
-}
-
-func (m *model) retry(t *rapid.T) {
-	b := m.draw(t, running)
-	b.stored = true
-	if rapid.Bool().Draw(t, "finished") {
-		m.end(b, false)
-	}
-	b.running = false // else it died in between
-}
-
-func (m *model) crash(t *rapid.T) { m.draw(t, running).running = false }
-
-func (m *model) handBack(t *rapid.T) {
-	b := m.draw(t, running)
-	m.restore(b.Batch, false)
-	m.end(b, false)
-	b.stored = false
-}
-
-func (m *model) split(t *rapid.T) {
-	b := m.draw(t, running)
-	for i, item := range b.Items {
-		half := *b
-		half.ID, half.Items, half.attempt, half.running, half.stored = fmt.Sprintf("%s.%d", b.ID, i), []string{item}, 0, false, true
-		m.batches = append(m.batches, &half)
-	}
-	m.end(b, false)
-	b.stored = false
-}
-
-func (m *model) attemptSome(t *rapid.T) { m.attemptOf(m.draw(t, stored), rapid.Bool().Draw(t, "half")) }
-
-func (m *model) attemptOf(b *stage, half bool) {
-	got := m.acquire(b.Batch, b.attempt+1, half)
-	switch {
-	case got.Refused == Superseded:
-		b.stored = false
-	case got.Refused != "" && half: // it comes back
-	case got.Refused != "":
-		m.restore(b.Batch, false)
-		b.stored = false
-	default:
-		b.attempt++
-		b.running = true
-		require.Equal(m.rt, got, m.acquire(b.Batch, b.attempt, half))
-	}
-}
-
-func (m *model) sweep(*rapid.T) {
-	for _, b := range m.expired() {
-		m.restore(b, true)
-	}
-}
-
-func (m *model) passSome(*rapid.T) {
-	m.pass(time.Duration(rapid.SampledFrom([]int{1, 200, 1000, 5000, 30_000}).Draw(m.rt, "ms")) * time.Millisecond)
 }
 
 // check holds the state of Redis against what was promised.
 func (m *model) check(*rapid.T) {
 	m.step++
+	steps++
 	now := m.nowMS()
 	latest := map[string]int64{} // family and item → until when a call is certain to come
 	for _, family := range families {
@@ -240,6 +159,21 @@ func (m *model) check(*rapid.T) {
 			require.True(m.rt, pending && (w.due <= now || w.due <= until) || m.carried(w), "invariant 1: lost: %+v", *w)
 		}
 	}
+	require.LessOrEqual(m.rt, m.rdb.ZCard(m.ctx(), keysOf("acme").inflight()).Val(), int64(m.pace.InFlight), "calls in flight")
+	m.checkHolds()
+}
+
+func (m *model) checkHolds() {
+	want, got := map[string]int64{}, map[string]int64{}
+	for scope, h := range m.holds {
+		want[scope] = h.next
+	}
+	holds, err := m.Holds(m.ctx(), "acme")
+	require.NoError(m.rt, err)
+	for _, h := range holds {
+		got[h.Scope] = h.Next.UnixMilli()
+	}
+	require.Equal(m.rt, want, got, "next probes")
 }
 
 // carried reports whether a batch that started in time holds the item still.
@@ -266,7 +200,8 @@ func lastOf(entry string, first int64) int64 {
 	return last
 }
 
-// checkReady: what is pending is offered, and no later than it has lingered.
+// checkReady: what is pending is offered, and no later than linger, spread and
+// the hold of its project ask for.
 func (m *model) checkReady(lane tasks.Lane, pending map[string]int64) {
 	k := keysOf("acme")
 	if len(pending) == 0 {
@@ -276,7 +211,15 @@ func (m *model) checkReady(lane tasks.Lane, pending map[string]int64) {
 	require.NoError(m.rt, err, "%s is not ready", lane.ID())
 	require.True(m.rt, m.rdb.HExists(m.ctx(), k.lanes(), lane.ID()).Val())
 	first := slices.Min(slices.Collect(maps.Values(pending)))
-	require.LessOrEqual(m.rt, int64(at), max(m.nowMS(), first+m.pace.Linger.Milliseconds())+m.pace.MaxDelay.Milliseconds())
+	latest := max(m.nowMS(), first+m.pace.Linger.Milliseconds()) + m.pace.MaxDelay.Milliseconds()
+	if h := m.holds[ScopeProject(lane.Project)]; h != nil {
+		latest = max(latest, h.next)
+	}
+	if m.pace.MaxDelay == 0 {
+		spread, _ := m.rdb.HGet(m.ctx(), k.spread(lane.Project), "until").Int64()
+		latest = max(latest, spread)
+	}
+	require.LessOrEqual(m.rt, int64(at), latest, "%s is ready late", lane.ID())
 }
 
 // drain lets everything come to its end, and finds every promise kept.
@@ -297,7 +240,7 @@ func (m *model) drain() {
 		m.sweep(nil)
 		for _, ready := range m.peek().Ready {
 			if got := m.tryClaim(ready.Lane); got.Batch != nil {
-				m.batches = append(m.batches, &stage{Batch: *got.Batch, attempt: 1, step: m.step, start: m.nowMS(), running: true})
+				m.take(*got.Batch)
 				busy = true
 			}
 		}
@@ -305,8 +248,12 @@ func (m *model) drain() {
 		if !busy && len(s.Lanes) == 0 && len(s.InFlight) == 0 {
 			break
 		}
-		m.pass(time.Second)
 		m.step++
+		if busy {
+			m.pass(time.Second)
+		} else {
+			m.pass(20 * time.Second)
+		}
 	}
 	for _, w := range m.wishes {
 		assert.True(m.rt, w.kept, "invariant 1: never purged: %+v", *w)
@@ -318,25 +265,42 @@ func (m *model) drain() {
 	}
 }
 
-func TestInvariant1And2_UnderAnyInterleaving(t *testing.T) {
-	if f := flags.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		require.NoError(t, f.Value.Set("15")) // a step costs a millisecond
-		defer func() { _ = f.Value.Set(f.DefValue) }()
+// steps counts those of a run.
+var steps int
+
+func TestInvariants1To4_UnderAnyInterleaving(t *testing.T) {
+	// Thousands of steps: one costs a millisecond, on miniredis two.
+	for name, value := range map[string]string{"rapid.checks": "50", "rapid.steps": "50"} {
+		if f := flags.Lookup(name); f.Value.String() == f.DefValue {
+			require.NoError(t, f.Value.Set(value))
+			t.Cleanup(func() { _ = f.Value.Set(f.DefValue) })
+		}
 	}
-	rdb, server := redistest.Mini(t)
+	t.Run("miniredis", func(t *testing.T) {
+		rdb, server := redistest.Mini(t)
+		interleave(t, rdb, server)
+	})
+	t.Run("redis-server", func(t *testing.T) {
+		rdb, hands := wound(t)
+		interleave(t, rdb, hands)
+	})
+}
+
+func interleave(t *testing.T, rdb redis.UniversalClient, clock clock) {
+	t.Helper()
+	steps = 0
 	rapid.Check(t, func(rt *rapid.T) {
-		server.FlushAll()
-		server.SetTime(epoch)
-		m := &model{rig: newRig(rt, rdb), rt: rt}
-		m.clock = server
+		require.NoError(rt, rdb.FlushAll(t.Context()).Err())
+		clock.SetTime(epoch)
+		m := &model{rig: newRig(rt, rdb), rt: rt, holds: map[string]*held{}, most: map[tasks.Kind]int{}}
+		m.clock = clock
 		m.pace.Linger, m.pace.MaxItems, m.pace.Full, m.pace.Lease = 200*time.Millisecond, 2, 2, 10*time.Second
 		m.pace.Calls, m.pace.Per, m.pace.Reserve = rapid.SampledFrom([]int{0, 5}).Draw(rt, "budget"), 5*time.Second, 1
-		m.pace.Rate, m.pace.Burst, m.pace.MaxDelay = rapid.SampledFrom([]float64{0, 1}).Draw(rt, "rate"), 4, 10*time.Second
-		rt.Repeat(map[string]func(*rapid.T){
-			"": m.check, "absorb": m.absorbSome, "absorb again": m.absorbAgain, "claim": m.claimSome, "claim more": m.claimSome,
-			"succeed": m.succeed, "die": m.die, "retry": m.retry, "crash": m.crash, "hand back": m.handBack, "split": m.split,
-			"attempt": m.attemptSome, "sweep": m.sweep, "pass": m.passSome,
-		})
+		m.pace.InFlight = rapid.SampledFrom([]int{100, 3}).Draw(rt, "in flight")
+		m.pace.Rate, m.pace.Burst = rapid.SampledFrom([]float64{0, 1}).Draw(rt, "rate"), 4
+		m.pace.MaxDelay = rapid.SampledFrom([]time.Duration{0, 10 * time.Second}).Draw(rt, "max delay")
+		rt.Repeat(m.actions())
 		m.drain()
 	})
+	t.Logf("%d steps", steps)
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -29,7 +28,7 @@ type rig struct {
 	*Lanes
 	t     tb
 	pace  Pace
-	clock *miniredis.Miniredis // nil: time passes by itself
+	clock clock // nil: time passes by itself
 	ids   int
 }
 

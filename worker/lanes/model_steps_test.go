@@ -1,0 +1,287 @@
+package lanes
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// actions are what may happen at any step.
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"": m.check, "absorb": m.absorbSome, "absorb more": m.absorbSome, "absorb again": m.absorbAgain,
+		"claim": m.claimSome, "claim more": m.claimSome, "succeed": m.succeed, "die": m.die, "retry": m.retry,
+		"crash": m.crash, "hand back": m.handBack, "split": m.split, "attempt": m.attemptSome, "sweep": m.sweep,
+		"pass": m.passSome, "rate limit": m.limit, "resume": m.resume, "hold": m.hold, "release": m.release,
+		"probe": m.probe, "adapt": m.adapt, "learn": m.learn,
+	}
+}
+
+func (m *model) drawLane() tasks.Lane {
+	lane := rapid.SampledFrom(families).Draw(m.rt, "family")
+	return lane.With(rapid.SampledFrom(tasks.Priorities[:]).Draw(m.rt, "priority"))
+}
+
+func (m *model) drawMS(name string, of ...int) time.Duration {
+	return time.Duration(rapid.SampledFrom(of).Draw(m.rt, name)) * time.Millisecond
+}
+
+func (m *model) absorbSome(*rapid.T) {
+	a := Absorption{
+		Request: m.id("request-"), Lane: m.drawLane(),
+		Items:   rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 3, rapid.ID).Draw(m.rt, "items"),
+		Settle:  m.drawMS("settle", 0, 0, 0, 300, 1500, 60_000),
+		Rebound: m.drawMS("rebound", 0, 0, 0, 700, 20_000),
+	}
+	if wait := m.drawMS("not before", 0, 0, 0, 90_000); wait > 0 {
+		a.NotBefore = m.time().Add(wait)
+	}
+	m.ask(a)
+	m.last = a
+	due := max(m.nowMS()+a.Settle.Milliseconds(), a.NotBefore.UnixMilli())
+	for _, item := range a.Items {
+		m.wishes = append(m.wishes, &wish{family: a.Lane.Family(), item: item, accepted: m.step, due: due, rebound: a.Rebound.Milliseconds()})
+	}
+}
+
+// absorbAgain is go-redis, whose reply was lost.
+func (m *model) absorbAgain(t *rapid.T) {
+	if m.last.Request == "" {
+		t.Skip("nothing was absorbed")
+	}
+	m.ask(m.last)
+}
+
+func (m *model) claimSome(*rapid.T) {
+	got := m.tryClaim(m.drawLane())
+	if got.Batch == nil {
+		return
+	}
+	b := *got.Batch
+	if rapid.Bool().Draw(m.rt, "reply lost") {
+		again, err := m.Claim(m.ctx(), m.pace, b.Lane, b.ID)
+		require.NoError(m.rt, err)
+		require.Equal(m.rt, got, again)
+	}
+	m.take(b)
+}
+
+// take starts the call of a batch that was claimed; its rebounds are promised now.
+func (m *model) take(b Batch) {
+	m.begin(b, true)
+	m.batches = append(m.batches, &stage{Batch: b, attempt: 1, step: m.step, start: m.nowMS(), running: true})
+	for _, w := range m.wishes {
+		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.due <= m.nowMS() && !w.claimed {
+			w.claimed = true
+			if w.rebound > 0 {
+				m.wishes = append(m.wishes, &wish{family: w.family, item: w.item, accepted: m.step, due: m.nowMS() + w.rebound})
+			}
+		}
+	}
+}
+
+// draw picks a batch that is in a state.
+func (m *model) draw(t *rapid.T, in func(*stage) bool) *stage {
+	var fit []*stage
+	for _, b := range m.batches {
+		if in(b) {
+			fit = append(fit, b)
+		}
+	}
+	if len(fit) == 0 {
+		t.Skip("no such batch")
+	}
+	return rapid.SampledFrom(fit).Draw(t, "batch")
+}
+
+func running(b *stage) bool { return b.running }
+func stored(b *stage) bool  { return b.stored && !b.running }
+
+func (m *model) end(b *stage, succeeded bool) {
+	leased := m.rdb.HExists(m.ctx(), keysOf("acme").batches(), b.ID).Val()
+	_, err := m.Finish(m.ctx(), "acme", b.Batch, b.attempt, succeeded)
+	require.NoError(m.rt, err)
+	b.running = false
+	if succeeded && leased && b.Probe {
+		delete(m.holds, ScopeAccount)
+		delete(m.holds, ScopeProject(b.Lane.Project))
+	}
+}
+
+// keep marks what a call (or a dead letter) that began at a step settles.
+func (m *model) keep(b *stage) {
+	for _, w := range m.wishes {
+		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.accepted <= b.step && w.due <= b.start {
+			w.kept = true
+		}
+	}
+}
+
+func (m *model) succeed(t *rapid.T) {
+	b := m.draw(t, running)
+	m.keep(b)
+	m.end(b, true)
+	b.stored = false
+}
+
+func (m *model) die(t *rapid.T) { m.bury(t, m.draw(t, running)) }
+
+func (m *model) bury(t *rapid.T, b *stage) {
+	m.keep(b)
+	b.stored = rapid.Bool().Draw(t, "replayed")
+	m.end(b, false)
+	b.attempt = 0
+}
+
+func (m *model) retry(t *rapid.T) {
+	b := m.draw(t, running)
+	b.stored = true
+	if rapid.Bool().Draw(t, "finished") {
+		m.end(b, false)
+	}
+	b.running = false // else it died in between
+}
+
+// crash is a worker's end before it stored anything, or Redis's before it took it.
+func (m *model) crash(t *rapid.T) { m.draw(t, running).running = false }
+
+func (m *model) handBack(t *rapid.T) { m.giveBack(m.draw(t, running)) }
+
+func (m *model) giveBack(b *stage) {
+	m.restore(b.Batch, false)
+	m.end(b, false)
+	b.stored = false
+}
+
+func (m *model) split(t *rapid.T) {
+	b := m.draw(t, running)
+	for i, item := range b.Items {
+		half := *b
+		half.ID, half.Items, half.attempt, half.running, half.stored = fmt.Sprintf("%s.%d", b.ID, i), []string{item}, 0, false, true
+		m.batches = append(m.batches, &half)
+	}
+	m.end(b, false)
+	b.stored = false
+}
+
+func (m *model) attemptSome(t *rapid.T) { m.attemptOf(m.draw(t, stored), rapid.Bool().Draw(t, "half")) }
+
+func (m *model) attemptOf(b *stage, half bool) {
+	got := m.acquire(b.Batch, b.attempt+1, half)
+	switch {
+	case got.Refused == Superseded:
+		b.stored = false
+	case got.Refused != "" && half: // it comes back
+	case got.Refused != "":
+		m.restore(b.Batch, false)
+		b.stored = false
+	default:
+		b.attempt++
+		b.running = true
+		b.Probe = got.Batch.Probe
+		m.begin(*got.Batch, false)
+		require.Equal(m.rt, got, m.acquire(b.Batch, b.attempt, half))
+	}
+}
+
+func (m *model) sweep(*rapid.T) {
+	for _, b := range m.expired() {
+		m.restore(b, true)
+	}
+}
+
+func (m *model) passSome(*rapid.T) { m.pass(m.drawMS("ms", 1, 200, 1000, 5000, 30_000)) }
+
+// limit is a 429.
+func (m *model) limit(t *rapid.T) {
+	b := m.draw(t, running)
+	wait := m.drawMS("pause", 1, 700, 20_000)
+	require.NoError(m.rt, m.PauseLimited(m.ctx(), m.pace, wait, rapid.SampledFrom([]int{0, 2}).Draw(t, "limit")))
+	m.paused = max(m.paused, m.nowMS()+wait.Milliseconds())
+	m.giveBack(b)
+}
+
+// resume is an operator's, and forgets all that answers taught.
+func (m *model) resume(*rapid.T) {
+	require.NoError(m.rt, m.Resume(m.ctx(), "acme"))
+	m.paused = 0
+	clear(m.most)
+}
+
+// hold is a 401, 403, 402, 404 or 410.
+func (m *model) hold(t *rapid.T) { m.holdBecauseOf(t, m.draw(t, running)) }
+
+// probe waits for the next probe of some hold and, if there is one, lets it end.
+func (m *model) probe(t *rapid.T) {
+	var next []int64
+	for _, h := range m.holds {
+		next = append(next, h.next)
+	}
+	if len(next) == 0 {
+		t.Skip("nothing is held")
+	}
+	m.pass(time.Duration(max(0, slices.Min(next)-m.nowMS())) * time.Millisecond)
+	for _, ready := range m.peek().Ready {
+		got := m.tryClaim(ready.Lane)
+		if got.Batch == nil {
+			continue
+		}
+		m.take(*got.Batch)
+		b := m.batches[len(m.batches)-1]
+		if rapid.Bool().Draw(t, "in vain") {
+			m.holdBecauseOf(t, b)
+			return
+		}
+		m.keep(b)
+		m.end(b, true)
+		return
+	}
+}
+
+func (m *model) holdBecauseOf(t *rapid.T, b *stage) {
+	scope := rapid.SampledFrom([]string{ScopeAccount, ScopeProject(b.Lane.Project)}).Draw(t, "scope")
+	by := fmt.Sprintf("%s#%d", b.ID, b.attempt)
+	switch h := m.holds[scope]; {
+	case h == nil:
+		m.holds[scope] = &held{next: m.nowMS() + 60_000, step: 60_000, by: by, created: true}
+	case h.by == by: // of a batch that was restored, say, while the worker was stopped
+	case b.Probe:
+		step := min(2*h.step, 900_000)
+		m.holds[scope] = &held{next: m.nowMS() + step, step: step, by: by}
+	}
+	h := m.holds[scope]
+	for range rapid.IntRange(1, 2).Draw(t, "replies lost, and one") {
+		created, err := m.Hold(m.ctx(), "acme", scope, "forbidden", "Not authorized", b.Batch, b.attempt)
+		require.NoError(m.rt, err)
+		require.Equal(m.rt, h.created && h.by == by, created, "one dead letter a hold")
+	}
+	if h.created && h.by == by {
+		m.bury(t, b)
+	} else {
+		m.giveBack(b)
+	}
+}
+
+// release is an operator's.
+func (m *model) release(t *rapid.T) {
+	scope := rapid.SampledFrom([]string{ScopeAccount, ScopeProject("prj"), ScopeProject("blog")}).Draw(t, "scope")
+	released, err := m.Release(m.ctx(), "acme", scope)
+	require.NoError(m.rt, err)
+	require.Equal(m.rt, m.holds[scope] != nil, released)
+	delete(m.holds, scope)
+}
+
+func (m *model) adapt(t *rapid.T) {
+	event := rapid.SampledFrom([]Event{Succeeded, Failed, Restarted}).Draw(t, "event")
+	require.NoError(m.rt, m.Adapt(m.ctx(), m.pace, event, rapid.SampledFrom([]int{0, 4}).Draw(t, "told")))
+}
+
+func (m *model) learn(*rapid.T) {
+	require.NoError(m.rt, m.LearnMax(m.ctx(), "acme", tasks.Tag, 1))
+	m.most[tasks.Tag] = 1
+}
