@@ -29,12 +29,14 @@ const (
 	envChildRedis = "EDGEPURGE_BENCH_CHILD_REDIS"
 	envChildAPI   = "EDGEPURGE_BENCH_CHILD_API"
 
-	childWorker  = "worker"
-	childObvious = "obvious"
+	childWorker    = "worker"
+	childUnlimited = "worker without a budget"
+	childObvious   = "obvious"
 )
 
 // usage is what a process has used since it started.
 type usage struct {
+	PID      int
 	CPU      time.Duration
 	Commands int64 // to Redis; those inside scripts are not among them
 }
@@ -56,7 +58,10 @@ func child(program string) error {
 		if err := s.Start(h); err != nil {
 			return err
 		}
-	case childWorker:
+	case childWorker, childUnlimited:
+		if program == childUnlimited {
+			c.Accounts[0].Budget.Calls, c.Accounts[0].Budget.Reserve = 0, 0
+		}
 		w, err := worker.New(c, worker.Options{Redis: rdb, Log: zerolog.New(io.Discard)})
 		if err != nil {
 			return err
@@ -70,7 +75,7 @@ func child(program string) error {
 		if err != nil {
 			return err
 		}
-		if err := json.NewEncoder(os.Stdout).Encode(usage{CPU: cpu, Commands: count.n.Load()}); err != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(usage{PID: os.Getpid(), CPU: cpu, Commands: count.n.Load()}); err != nil {
 			return err
 		}
 	}
