@@ -6,6 +6,7 @@ BENCH    ?= .
 STORM    ?= 3m
 SEED     ?= 0
 REFUSED  ?= 75s
+SOAK     ?= 5m
 
 TOOL := $(GO) tool -modfile=.ci/tools.mod
 
@@ -44,6 +45,11 @@ bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 
 chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run
 	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 30m \
 		-chaos.duration $(STORM) -chaos.seed $(SEED) -chaos.rate 650 -chaos.hurry=false
+
+.PHONY: soak
+soak: ## run a worker for SOAK (5m) under steady load and mild faults; nothing may grow
+	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestSoak$$' -v -count=1 -timeout 0 \
+		-chaos.soak $(SOAK) -chaos.rate 100
 
 .PHONY: token
 token: ## refuse the token for REFUSED (75s) amid 10,000 tags; the hold's probes take their time

@@ -42,6 +42,7 @@ type settings struct {
 	timeout  time.Duration
 	linger   time.Duration
 	project  string
+	metrics  string // address of one worker's; "" is none
 	faults   emulator.Faults
 }
 
@@ -58,8 +59,8 @@ accounts:
     retry: {max_attempts: 50, base: 100ms, cap: 1s}
 projects:
   - {project: "%s", account: %s, linger: %s}
-worker: {servers: 4, concurrency: 32, metrics: ""}
-`, s.timeout, account, s.calls, s.inFlight, s.project, account, s.linger)
+worker: {servers: 4, concurrency: 32, metrics: "%s"}
+`, s.timeout, account, s.calls, s.inFlight, s.project, account, s.linger, s.metrics)
 }
 
 // site is everything around the workers: Redis, the API, a producer's client
