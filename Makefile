@@ -14,7 +14,7 @@ TOOL := $(GO) tool -modfile=.ci/tools.mod
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/edgepurge, static
@@ -40,6 +40,10 @@ fuzz: ## run every fuzz target, each for FUZZTIME (30s)
 bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 minutes each, and sum them up
 	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime=1x -count=$(COUNT) -timeout=0 ./internal/bench >bench.out || { cat bench.out; exit 1; }
 	$(TOOL) benchstat bench.out
+
+.PHONY: bench-gateway
+bench-gateway: ## send 1,000 signed deliveries a second to a gateway, then as many as it takes beside a bare handler, a minute
+	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '^BenchmarkGateway$$' -benchtime=1x -timeout=5m ./cmd/edgepurge
 
 .PHONY: chaos
 chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/edgepurge/edgepurge/configs"
 	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
 	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/tasks"
@@ -20,8 +25,8 @@ func newDeadCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
 		Short: "Show, replay and delete dead letters",
-		Long: `A dead letter is a call that cannot succeed, or a request that no worker can take
-in. It is kept with Vercel's answer until it is replayed or deleted, at most 90 days.`,
+		Long: `A dead letter is a call that cannot succeed, a request that no worker can take in,
+or a webhook that could not be mapped. It is kept with the reason until it is replayed or deleted, at most 90 days.`,
 		Example: `  edgepurge dead list
   edgepurge dead show 01JCZ8…
   edgepurge dead replay --reason unauthorized
@@ -85,7 +90,28 @@ func (a *app) openDead(ctx context.Context) (*letterBox, error) {
 		_ = rdb.Close()
 		return nil, err
 	}
-	return &letterBox{deadletter.New(rdb, client), rdb}, nil
+	box := deadletter.New(rdb, client)
+	box.Remap = func(ctx context.Context, d deadletter.Delivery) ([]tasks.Purge, error) { return remap(ctx, c, d) }
+	return &letterBox{box, rdb}, nil
+}
+
+// remap maps a kept delivery by what the configuration says of its source now.
+func remap(ctx context.Context, c configs.Config, d deadletter.Delivery) ([]tasks.Purge, error) {
+	source, err := c.Source(d.Source)
+	if err != nil {
+		return nil, fmt.Errorf("the delivery is mapped by the configuration of the gateway: %w", err)
+	}
+	hook, err := webhook.Compile(source)
+	if err != nil {
+		return nil, err
+	}
+	purges, err := hook.Purges(ctx, webhook.Delivery{
+		Method: http.MethodPost, URL: webhook.Prefix + d.Source, Header: d.Header, Body: d.Body, Now: d.ReceivedAt,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("it still cannot be mapped, mend gateway.sources first: %w", err)
+	}
+	return purges, nil
 }
 
 func newDeadListCommand(a *app) *cobra.Command {
@@ -152,6 +178,8 @@ func what(l *deadletter.Letter) string {
 		return fmt.Sprintf("%s %s", l.Operation(), l.Call.Lane.Kind)
 	case l.Request != nil:
 		return fmt.Sprintf("%s request", l.Operation())
+	case l.Delivery != nil:
+		return "webhook " + l.Delivery.Source
 	}
 	return "unreadable"
 }
@@ -207,7 +235,7 @@ func newDeadShowCommand(a *app) *cobra.Command {
 
 // find looks for an id in every queue.
 func (b *letterBox) find(id string) (deadletter.Letter, error) {
-	for _, queue := range overview.OurQueues() {
+	for _, queue := range append(overview.OurQueues(), tasks.QueueDeliveries) {
 		l, err := b.Letter(deadletter.Key{Queue: queue, ID: id})
 		if err == nil || !errors.Is(err, deadletter.ErrNotFound) {
 			return l, err
@@ -245,6 +273,13 @@ func (a *app) showDead(l *deadletter.Letter) error {
 	if r := l.Request; r != nil {
 		line("source", r.Source)
 		line("requested", r.RequestedAt.Format(time.RFC3339))
+	}
+	if d := l.Delivery; d != nil {
+		line("source", d.Source)
+		for _, name := range slices.Sorted(maps.Keys(d.Header)) {
+			line("header", name+": "+strings.Join(d.Header[name], ", "))
+		}
+		line("body", string(d.Body))
 	}
 	if l.Call != nil {
 		line("claimed", l.Call.ClaimedAt.Format(time.RFC3339))

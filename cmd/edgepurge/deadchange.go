@@ -54,7 +54,8 @@ func newDeadReplayCommand(a *app) *cobra.Command {
 		Long: `replay asks again for the items of the letters and deletes each letter once that is
 stored. The items pass through their lanes like any others: duplicates end there
 and the budget paces them, so thousands may be replayed at once. A letter that this
-edgepurge cannot read is put back into its queue, for a newer worker may know it.`,
+edgepurge cannot read is put back into its queue, for a newer worker may know it. A
+webhook is mapped again, by what gateway.sources says now.`,
 		Example: `  edgepurge dead replay 01JCZ8…
   edgepurge dead replay --reason unauthorized --account acme
   edgepurge dead replay --all --yes`,
@@ -187,6 +188,9 @@ func replayLetter(ctx context.Context, box *letterBox, k deadletter.Key, did *ch
 	r, err := box.Replay(ctx, k)
 	if err == nil && r.Rerun {
 		did.Rerun++
+	}
+	if err == nil && r.Remapped {
+		did.Items += r.Receipt.Items
 	}
 	return err
 }

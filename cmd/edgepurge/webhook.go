@@ -12,5 +12,6 @@ after it did something else than expected.`,
 		Args:    knownCommand,
 		RunE:    needCommand,
 	}
+	cmd.AddCommand(newWebhookTestCommand(a))
 	return cmd
 }

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 
 	"github.com/edgepurge/edgepurge/tasks"
 )
@@ -54,4 +55,44 @@ func (h *Hook) Explain(ctx context.Context, d Delivery) Explanation {
 		}
 	}
 	return e
+}
+
+// Credentials says, for each way to prove a delivery, what it must carry and
+// where, such as "a signature in the header X-Signature". It holds no secret.
+func (h *Hook) Credentials() []string {
+	list := make([]string, len(h.verifiers))
+	for i, v := range h.verifiers {
+		switch v := v.(type) {
+		case *signatureVerifier:
+			list[i] = "a signature in the header " + v.header.Header
+			if v.stamp != nil && v.stamp.from.kind == inHeader {
+				list[i] += " and a time in the header " + v.stamp.from.name
+			}
+		case *tokenVerifier:
+			list[i] = "the secret as " + v.from.String()
+			if v.scheme != "" {
+				list[i] += " after " + v.scheme
+			}
+		case *basicVerifier:
+			list[i] = "user and password in the header Authorization (Basic)"
+		default:
+			list[i] = "nothing"
+		}
+	}
+	return list
+}
+
+// Purges maps a delivery as a Handler does, without asking whether it is genuine
+// or was seen before: for one that was kept because it could not be mapped then.
+// It returns a request for each project, none if there is nothing to purge. The
+// error says what cannot be mapped; there are no requests then.
+func (h *Hook) Purges(ctx context.Context, d Delivery) ([]tasks.Purge, error) {
+	p := h.plan(ctx, d)
+	if p.problem != nil {
+		return nil, errors.New(h.redact(p.problem.Error()))
+	}
+	if p.items() == 0 {
+		return nil, nil
+	}
+	return h.purges(p), nil
 }

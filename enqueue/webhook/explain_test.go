@@ -75,3 +75,37 @@ func TestOutcomes(t *testing.T) {
 	}
 	assert.Len(t, seen, 12)
 }
+
+func TestHook_Credentials(t *testing.T) {
+	t.Parallel()
+	for preset, want := range map[string]string{
+		"sanity":             "a signature in the header Sanity-Webhook-Signature",
+		"contentful":         "a signature in the header X-Contentful-Signature and a time in the header X-Contentful-Timestamp",
+		"strapi":             "the secret as header.Authorization after Bearer",
+		"prismic":            "the secret as json.secret",
+		"datocms-cache-tags": "user and password in the header Authorization (Basic)",
+	} {
+		assert.Equal(t, []string{want}, compiled(t, source(t, preset)).Credentials(), preset)
+	}
+	none := compiled(t, Source{Name: "n", Projects: []string{"p"}, Override: Preset{Tags: ".x", Verify: []Verifier{{Kind: KindNone, IKnow: true}}}})
+	assert.Equal(t, []string{"nothing"}, none.Credentials())
+}
+
+func TestHook_Purges(t *testing.T) {
+	t.Parallel()
+	h := compiled(t, plainSource(func(s *Source) { s.Projects = []string{"prj_a", "prj_b"} }))
+	purges, err := h.Purges(t.Context(), Delivery{Body: []byte(`{"tags":["a"]}`)})
+	require.NoError(t, err)
+	require.Len(t, purges, 2)
+	assert.Equal(t, "prj_b", purges[1].Project)
+	assert.Equal(t, []string{"a"}, purges[1].Tags)
+	purges, err = h.Purges(t.Context(), Delivery{Body: []byte(`{"tags":[]}`)})
+	require.NoError(t, err)
+	assert.Empty(t, purges)
+	purges, err = h.Purges(t.Context(), Delivery{Body: []byte(`{"tags":["a","b,c"]}`)})
+	require.ErrorContains(t, err, "holds a comma")
+	assert.Empty(t, purges, "nothing of a delivery that stays a dead letter")
+	_, err = h.Purges(t.Context(), Delivery{Body: []byte(token)})
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), token)
+}

@@ -95,6 +95,9 @@ type Replayed struct {
 	// Rerun says that the payload could not be read, so that the task itself was
 	// put back into its queue: a newer worker may know it, this one's will not.
 	Rerun bool
+	// Remapped says that the letter was a delivery: what its items are is known
+	// from the receipt only.
+	Remapped bool
 }
 
 // Replay asks for the letter's items again and deletes the letter only once
@@ -134,7 +137,7 @@ func (b *Box) remap(ctx context.Context, l Letter) (Replayed, error) {
 	if err != nil {
 		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: %w", l.ID, err)
 	}
-	var all Replayed
+	all := Replayed{Remapped: true}
 	for _, p := range purges {
 		receipt, err := b.requests.Purge(ctx, p)
 		if err != nil {
