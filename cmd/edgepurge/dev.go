@@ -18,6 +18,7 @@ type devFlags struct {
 	redis          string
 	redisListen    string
 	emulatorListen string
+	listen         string
 	fast           bool
 }
 
@@ -26,9 +27,12 @@ func newDevCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run all parts for an application under development",
-		Long: `dev runs a Redis, an emulated Vercel and a worker in one process, for an application
-under development, and prints every call of the API. The embedded Redis forgets
-everything at the end: it is not for anything that must not be lost.
+		Long: `dev runs a Redis, an emulated Vercel, a worker and a gateway in one process, for an
+application under development, and prints every call of the API. The embedded Redis
+forgets everything at the end: it is not for anything that must not be lost.
+
+The gateway serves what the configuration says. Where that says nothing, it takes
+{"tags": [...]} at /hooks/dev without any check: it listens on this machine only.
 
 With --redis it uses a Redis of yours. With VERCEL_TOKEN set it calls the real API,
 and purges what is there. The configuration holds as for a worker, but redis.url is
@@ -45,6 +49,7 @@ used only by way of --redis.`,
 	flags.StringVar(&f.redis, "redis", "", "`URL` of a Redis of yours, in place of the embedded one")
 	flags.StringVar(&f.redisListen, "redis-listen", "127.0.0.1:6379", "`address` of the embedded Redis")
 	flags.StringVar(&f.emulatorListen, "emulator-listen", "127.0.0.1:8089", "`address` of the emulated Vercel")
+	flags.StringVar(&f.listen, "listen", "", "`address` of the gateway (default: gateway.listen, 127.0.0.1:8080)")
 	flags.BoolVar(&f.fast, "fast", false, "no budget and no rate limit: purges do not wait (emulated Vercel only)")
 	return cmd
 }
@@ -52,6 +57,7 @@ used only by way of --redis.`,
 // devStage is what dev runs.
 type devStage struct {
 	parts
+	hook     bool // the gateway has dev's own source
 	worker   worker.Config
 	redisURL string
 	emulator *emulator.Emulator // nil: the API that is configured
@@ -82,7 +88,11 @@ func (a *app) dev(cmd *cobra.Command, f devFlags) (err error) {
 			return err
 		}
 	}
-	a.introduce(s, c, f)
+	address, failed, err := s.gateway(cmd, a, c, f)
+	if err != nil {
+		return err
+	}
+	a.introduce(s, c, f, address)
 	ended, err := s.workers(ctx, s.redisURL, 1, s.worker, a.devLogger(c.Log, s))
 	if err != nil {
 		return err
@@ -93,6 +103,8 @@ func (a *app) dev(cmd *cobra.Command, f devFlags) (err error) {
 		return nil
 	case err := <-ended:
 		return fmt.Errorf("the worker ended: %w", err)
+	case err := <-failed:
+		return fmt.Errorf("the gateway ended: %w", err)
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 )
 
 // introduce says what runs, and how to use it.
-func (a *app) introduce(s *devStage, c configs.Config, f devFlags) {
+func (a *app) introduce(s *devStage, c configs.Config, f devFlags, gateway string) {
 	redis := redisurl.Redact(s.redisURL)
 	if f.redis == "" {
 		a.printf("Redis   %s, embedded: IT FORGETS EVERYTHING when this ends\n", redis)
@@ -37,6 +37,7 @@ func (a *app) introduce(s *devStage, c configs.Config, f devFlags) {
 	} else {
 		a.printf("Vercel  REAL API at %s with the token of VERCEL_TOKEN: what you ask for IS PURGED\n", s.vercel)
 	}
+	a.printf("gateway http://%s\n", gateway)
 	for _, account := range s.worker.Accounts {
 		a.printf("budget  %s\n", budgetText(account, s.emulator != nil))
 	}
@@ -44,18 +45,19 @@ func (a *app) introduce(s *devStage, c configs.Config, f devFlags) {
 	if s.redisURL != configs.Default().Redis.URL {
 		option = "EDGEPURGE_REDIS_URL=" + redis + " "
 	}
-	project := "demo"
-	if c.DefaultProject != "" {
-		project = c.DefaultProject
+	project := devProject(c)
+	curl := ""
+	if s.hook {
+		curl = fmt.Sprintf("  curl -d '{\"tags\":[\"a\"]}' http://%s/hooks/dev\n", gateway)
 	}
 	a.printf(`
 ask for a purge, from another terminal or from Go:
   %sedgepurge purge --project %s --tag a
-  client, err := enqueue.New(enqueue.Config{Redis: %q})
+%s  client, err := enqueue.New(enqueue.Config{Redis: %q})
   https://pkg.go.dev/github.com/edgepurge/edgepurge/enqueue
 
 calls of the API (Ctrl-C ends it):
-`, option, project, redis)
+`, option, project, curl, redis)
 }
 
 func budgetText(a worker.Account, emulated bool) string {

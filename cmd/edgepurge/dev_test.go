@@ -40,7 +40,7 @@ func runDev(t *testing.T, env map[string]string, args []string, use func(redis s
 	}
 	code := make(chan int)
 	go func() {
-		code <- run(ctx, append([]string{"dev"}, args...), strings.NewReader(""), &out, &errs, func(name string) string { return env[name] })
+		code <- run(ctx, append([]string{"dev", "--listen", anyPort}, args...), strings.NewReader(""), &out, &errs, func(name string) string { return env[name] })
 	}()
 	select {
 	case url := <-listening:

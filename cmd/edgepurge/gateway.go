@@ -14,12 +14,14 @@ import (
 )
 
 func newGatewayCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var health bool
+	cmd := &cobra.Command{
 		Use:   "gateway",
 		Short: "Take in purges over HTTP",
 		Long: `gateway takes purge requests in over HTTP and stores them in Redis for the workers:
-webhooks of CMSs at /hooks/<source>, each as gateway.sources describes it. Any number
-of gateways may run. It calls Vercel never and needs no token of it.
+webhooks of CMSs at /hooks/<source>, each as gateway.sources describes it, and Vercel's
+own purge API for programs with one of gateway.api_keys. Any number of gateways may
+run. It calls Vercel never and needs no token of it.
 
 It serves /metrics, /healthz and /readyz at the same address, gateway.listen
 (127.0.0.1:8080). On SIGTERM it answers what it has accepted and ends.`,
@@ -27,8 +29,47 @@ It serves /metrics, /healthz and /readyz at the same address, gateway.listen
   EDGEPURGE_LISTEN=:8080 edgepurge gateway
   edgepurge webhook test --source blog --file delivery.json   # what would it do?`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runGateway(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if health {
+				return a.askHealth(cmd.Context())
+			}
+			return a.runGateway(cmd.Context())
+		},
 	}
+	cmd.Flags().BoolVar(&health, "health", false, "ask the gateway that runs at gateway.listen whether it lives, and end (for a container without a shell)")
+	return cmd
+}
+
+// askHealth asks the gateway at the configured address for its health.
+func (a *app) askHealth(ctx context.Context) error {
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisWait)
+	defer cancel()
+	host, port, err := net.SplitHostPort(c.Gateway.Listen)
+	if err != nil {
+		return fmt.Errorf("gateway.listen: %w", err)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	url := "http://" + reachable(net.JoinHostPort(host, port)) + "/healthz"
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("ask for the gateway's health: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return fmt.Errorf("no gateway answers: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", url, resp.Status)
+	}
+	a.printf("ok\n")
+	return nil
 }
 
 // gatewayConns is how many connections to Redis a gateway needs: each delivery
@@ -46,7 +87,7 @@ func (a *app) runGateway(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = p.rdb.Close() }()
-	g, err := p.gateway(ctx)
+	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,15 +119,15 @@ const (
 	gatewayHeader = 64 << 10 // bytes of headers
 )
 
-// gateway returns the parts of a gateway, listening.
-func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, error) {
+// gateway returns the parts of a gateway, listening, and its address.
+func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, net.Addr, error) {
 	front, err := p.front()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	listener, err := listen(ctx, p.config.Gateway.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("serve the gateway: %w: set gateway.listen or EDGEPURGE_LISTEN to another address", err)
+		return nil, nil, fmt.Errorf("serve the gateway: %w: set gateway.listen or EDGEPURGE_LISTEN to another address", err)
 	}
 	p.tellFront(listener.Addr())
 	server := &http.Server{
@@ -101,7 +142,8 @@ func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, e
 				p.log.Info().Msg("gateway stopping: what was accepted is answered")
 			})
 		},
-	}, nil
+		func(ctx context.Context) error { p.tidy(ctx, front.letters); return nil },
+	}, listener.Addr(), nil
 }
 
 // tellFront logs what is served, and why the rest is not.
@@ -115,6 +157,9 @@ func (p *process) tellFront(address net.Addr) {
 		}
 	}
 	p.log.Info().Stringer("listen", address).Strs("hooks", sources).Msg("gateway listening")
+	if len(g.APIKeys) == 0 {
+		p.log.Info().Msg("neither the drop-in for Vercel's API nor the JSON API is served: gateway.api_keys is empty")
+	}
 	if len(sources) == 0 {
 		p.log.Info().Msg("no webhooks are served: gateway.sources is empty")
 	}

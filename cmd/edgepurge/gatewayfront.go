@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
+	"github.com/edgepurge/edgepurge/internal/deadletter"
 )
 
 // front hands each request to the part that its path belongs to. It is no
@@ -17,9 +18,12 @@ type front struct {
 	// parts are the others, by the beginning of their paths; a part that is not
 	// served is not here.
 	parts []part
+	// letters is where deliveries go that cannot be mapped.
+	letters *deadletter.Box
 }
 
-// part serves the paths that begin with one of its prefixes.
+// part serves the paths that begin with one of its prefixes, whole elements of a
+// path: "/a" and "/a/" serve "/a/b", and "/a" serves "/a" as well.
 type part struct {
 	prefixes []string
 	handler  http.Handler
@@ -47,7 +51,7 @@ func (f *front) handler(r *http.Request) http.Handler {
 	}
 	for _, p := range f.parts {
 		for _, prefix := range p.prefixes {
-			if strings.HasPrefix(path, prefix) {
+			if path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/") {
 				return p.handler
 			}
 		}

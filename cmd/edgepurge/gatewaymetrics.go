@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/enqueue/gateway"
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
 )
 
@@ -18,6 +19,7 @@ const (
 // counts what comes out of the queue: the two may stand in one registry.
 type gatewayMetrics struct {
 	webhooks *prometheus.CounterVec
+	api      *prometheus.CounterVec
 	requests *prometheus.CounterVec
 }
 
@@ -26,11 +28,14 @@ func newGatewayMetrics(g configs.Gateway, reg prometheus.Registerer) *gatewayMet
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "edgepurge_webhooks_total", Help: "Deliveries of webhooks, by source and outcome.",
 		}, []string{"source", "outcome"}),
+		api: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "edgepurge_api_exchanges_total", Help: "Exchanges of the HTTP API, by the name of the key and outcome.",
+		}, []string{"source", "outcome"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "edgepurge_enqueued_requests_total", Help: "Purge requests that the gateway was to store, by who asked and outcome.",
+			Name: "edgepurge_enqueued_requests_total", Help: "Purge requests that webhooks asked for, by preset and source, and outcome.",
 		}, []string{"source", "outcome"}),
 	}
-	reg.MustRegister(m.webhooks, m.requests)
+	reg.MustRegister(m.webhooks, m.api, m.requests)
 	for _, s := range g.Sources {
 		for _, outcome := range webhook.Outcomes() {
 			m.webhooks.WithLabelValues(s.Name, string(outcome))
@@ -45,6 +50,17 @@ func (m *gatewayMetrics) initialise(source string) {
 	for _, outcome := range []string{requestStored, requestInvalid, requestFailed} {
 		m.requests.WithLabelValues(source, outcome)
 	}
+}
+
+// initialiseAPI makes the outcomes of a key show as zero.
+func (m *gatewayMetrics) initialiseAPI(key string) {
+	for _, outcome := range gateway.Outcomes() {
+		m.api.WithLabelValues(key, string(outcome))
+	}
+}
+
+func (m *gatewayMetrics) exchange(key string, outcome gateway.Outcome) {
+	m.api.WithLabelValues(key, string(outcome)).Inc()
 }
 
 func (m *gatewayMetrics) webhook(source string, outcome webhook.Outcome) {

@@ -18,7 +18,15 @@ func (p *process) front() (*front, error) {
 		return nil, err
 	}
 	metrics := newGatewayMetrics(p.config.Gateway, p.registry)
-	hooks, err := p.hooks(requests, metrics)
+	letters := deadletter.New(p.rdb, requests)
+	letters.Remap = func(ctx context.Context, d deadletter.Delivery) ([]tasks.Purge, error) {
+		return remap(ctx, p.config, d)
+	}
+	hooks, err := p.hooks(requests, letters, metrics)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := p.api(requests, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -26,16 +34,17 @@ func (p *process) front() (*front, error) {
 		hooks:   hooks,
 		metrics: metricsHandler(p.registry),
 		ready:   &readiness{rdb: p.rdb},
+		parts:   parts,
+		letters: letters,
 	}, nil
 }
 
 // hooks serves the webhooks.
-func (p *process) hooks(requests *enqueue.Client, metrics *gatewayMetrics) (*webhook.Handler, error) {
+func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metrics *gatewayMetrics) (*webhook.Handler, error) {
 	hooks, err := p.config.Gateway.Hooks()
 	if err != nil {
 		return nil, err
 	}
-	box := deadletter.New(p.rdb, requests)
 	h, err := webhook.NewHandler(webhook.Config{
 		Enqueue: func(ctx context.Context, purge tasks.Purge) error {
 			_, err := requests.Purge(ctx, purge)
@@ -43,7 +52,7 @@ func (p *process) hooks(requests *enqueue.Client, metrics *gatewayMetrics) (*web
 			return err
 		},
 		Dead: func(ctx context.Context, l webhook.Letter) error {
-			return box.Keep(ctx, l.ID, deadletter.Delivery{
+			return letters.Keep(ctx, l.ID, deadletter.Delivery{
 				Source: l.Source, ReceivedAt: l.ReceivedAt, Reason: l.Reason, Header: l.Header, Body: l.Body,
 			})
 		},

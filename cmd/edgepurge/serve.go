@@ -34,7 +34,7 @@ func (a *app) serveBoth(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = p.rdb.Close() }()
-	g, err := p.gateway(ctx)
+	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err
 	}

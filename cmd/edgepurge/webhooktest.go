@@ -138,7 +138,7 @@ func (v webhookVerdict) failed() bool {
 }
 
 // verdict explains a delivery. Editors end a file with a line break that the
-// sender did not send: if the delivery is proved without it, that is what counts.
+// sender did not send: if the signature is right without it, that is what counts.
 func verdict(ctx context.Context, hook *webhook.Hook, d webhook.Delivery) webhookVerdict {
 	v := webhookVerdict{Explanation: hook.Explain(ctx, d)}
 	if v.Verified {
@@ -147,7 +147,7 @@ func verdict(ctx context.Context, hook *webhook.Hook, d webhook.Delivery) webhoo
 	if trimmed := bytes.TrimRight(d.Body, "\r\n"); len(trimmed) < len(d.Body) {
 		without := d
 		without.Body = trimmed
-		if e := hook.Explain(ctx, without); e.Verified {
+		if e := hook.Explain(ctx, without); e.Verified || e.Reason == webhook.ReasonStale || e.Reason == webhook.ReasonFuture {
 			return webhookVerdict{Explanation: e, Remark: "the line break at the end of the file is not part of what was signed"}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -109,8 +110,15 @@ func (b *Box) Keep(ctx context.Context, id string, d Delivery) error {
 
 // Tidy archives the deliveries that a crash left half kept, and returns how many.
 func (b *Box) Tidy() (int, error) {
+	queues, err := b.inspector.Queues()
+	if err != nil {
+		return 0, fmt.Errorf("list the queues: %w", err)
+	}
+	if !slices.Contains(queues, tasks.QueueDeliveries) {
+		return 0, nil
+	}
 	n, err := b.inspector.ArchiveAllPendingTasks(tasks.QueueDeliveries)
-	if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
+	if err != nil {
 		return 0, fmt.Errorf("archive deliveries: %w", err)
 	}
 	return n, nil

@@ -32,14 +32,20 @@ type Worker struct {
 // OurQueues are the queues in the order of a purge's way through them.
 func OurQueues() []string { return []string{tasks.QueueIntake, tasks.QueueUrgent, tasks.QueueCalls} }
 
-// ReadQueues reads our queues; one that nothing was ever stored in is empty.
+// ReadQueues reads our queues; one that nothing was ever stored in is empty. The
+// queue of deliveries that no source could map is among them once there was one:
+// no worker serves it.
 func ReadQueues(inspector *asynq.Inspector) ([]Queue, error) {
 	exist, err := inspector.Queues()
 	if err != nil {
 		return nil, fmt.Errorf("list the queues: %w", err)
 	}
 	var queues []Queue
-	for _, name := range OurQueues() {
+	names := OurQueues()
+	if slices.Contains(exist, tasks.QueueDeliveries) {
+		names = append(names, tasks.QueueDeliveries)
+	}
+	for _, name := range names {
 		q := Queue{Queue: name}
 		if slices.Contains(exist, name) {
 			info, err := inspector.GetQueueInfo(name)

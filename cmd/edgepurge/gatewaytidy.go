@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/edgepurge/edgepurge/internal/deadletter"
+)
+
+const (
+	tidyEvery = time.Hour
+	// oldDelivery leaves ten days of the 90 after which asynq deletes a letter.
+	oldDelivery = 80 * 24 * time.Hour
+)
+
+// tidy looks after the deliveries that are kept, until ctx ends: those that a
+// crash left half kept, and those that asynq will soon delete, which are told
+// with all that they hold.
+func (p *process) tidy(ctx context.Context, letters *deadletter.Box) {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		if n, err := letters.Tidy(); err != nil {
+			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
+		} else if n > 0 {
+			p.log.Warn().Int("deliveries", n).Msg("deliveries that a crash left half kept are dead letters now")
+		}
+		old, err := letters.List(ctx, deadletter.Filter{Reasons: []string{deadletter.Unmappable}, Before: time.Now().Add(-oldDelivery)})
+		if err != nil && ctx.Err() == nil {
+			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
+		}
+		for i := range old {
+			p.log.Warn().Str("letter", old[i].ID).Time("died", old[i].Died).Bytes("payload", old[i].Payload).
+				Msg("asynq deletes this dead letter after 90 days: replay or delete it")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
