@@ -11,7 +11,7 @@ import (
 // Secret is a key or a password. Printed in whatever way, it hides itself.
 type Secret = webhook.Secret
 
-// AnyProject, among the projects of an APIKey, stands for every project.
+// AnyProject stands for every project among those of an APIKey.
 const AnyProject = "*"
 
 // Gateway is what `edgepurge gateway` serves, and where.

@@ -173,9 +173,10 @@ func (r *reader) coverage(at string, projects []string) {
 // checkName returns what is wrong with a name that stands in metrics and logs.
 func checkName(name string) error {
 	const most = 64
-	if name == "" || len(name) > most || strings.ContainsFunc(name, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
-	}) {
+	allowed := func(c rune) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c)
+	}
+	if name == "" || len(name) > most || strings.ContainsFunc(name, func(c rune) bool { return !allowed(c) }) {
 		return fmt.Errorf("%s must be 1 to %d letters, digits, '.', '_' or '-'", quote(name), most)
 	}
 	return nil

@@ -134,7 +134,7 @@ func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, n
 		Handler:           front,
 		ReadHeaderTimeout: headerWait, ReadTimeout: gatewayRead, WriteTimeout: gatewayWrite, IdleTimeout: gatewayIdle,
 		MaxHeaderBytes: gatewayHeader,
-		ErrorLog:       stdlog.New(p.log.With().Str("part", "http").Logger(), "", 0),
+		ErrorLog:       stdlog.New(p.log.With().Str("part", "http").Logger(), "", 0), //nolint:forbidigo // net/http takes no other
 	}
 	return []func(context.Context) error{
 		func(ctx context.Context) error {

@@ -43,7 +43,7 @@ func bareMain() {
 	options.PoolSize = gatewayConns
 	rdb := redis.NewClient(options)
 	var n atomic.Int64
-	err = http.ListenAndServe(os.Getenv("EDGEPURGE_LISTEN"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // no timeouts: it is bare
+	err = http.ListenAndServe(os.Getenv("EDGEPURGE_LISTEN"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
 			err = rdb.Set(r.Context(), fmt.Sprint("bare:", n.Add(1)), body, 0).Err()
