@@ -80,6 +80,9 @@ type Judgment struct {
 	Letter tasks.Verdict
 }
 
+// isPlain reports whether the end of the call is all there is to write down.
+func (j Judgment) isPlain() bool { return j.Verdict == Done && j.Exhausted == 0 }
+
 // judge decides what becomes of a call with n items. It is a pure function of
 // the answer and the time it came.
 func judge(answer vercel.Answer, err error, kind tasks.Kind, n int, now time.Time) Judgment {

@@ -29,17 +29,13 @@ type pacer struct {
 	log     zerolog.Logger
 	trouble zerolog.Logger // a line a second at most: all calls under way meet the same
 
-	// The lane that was the only one ready, and how often it may be claimed from
-	// before the next look.
-	only       tasks.Lane
-	onlyClaims int
+	streak streak
 }
 
 const (
 	longestSleep   = time.Minute // a full look at the account, whatever the hints say
 	firstRedisWait = 100 * time.Millisecond
 	longestWait    = 5 * time.Second
-	mostUnpeeked   = 16
 )
 
 func newPacer(a *account, l *lanes.Lanes, c *caller, slots chan struct{}, log zerolog.Logger) *pacer {
@@ -107,14 +103,24 @@ func (p *pacer) serve(ctx context.Context) (time.Duration, error) {
 			return wait, p.hint(ctx, wait)
 		}
 		p.calls.Go(func() {
-			if mayStillCall(asked) {
-				p.call(context.WithoutCancel(ctx), *batch)
-			} else {
-				p.log.Warn().Str("batch", batch.ID).Msg("stopped for long after a claim: the lease ends and the items go back to their lane")
-			}
+			p.work(ctx, batch, asked)
 			p.leave()
 			signal(p.ended) // and so another may begin
 		})
+	}
+}
+
+// work makes the call of a batch that was asked for then, and those that follow
+// it without a look at the other lanes.
+func (p *pacer) work(ctx context.Context, batch *lanes.Batch, asked time.Time) {
+	for batch != nil {
+		if !mayStillCall(asked) {
+			p.log.Warn().Str("batch", batch.ID).Msg("stopped for long after a claim: the lease ends and the items go back to their lane")
+			return
+		}
+		j := p.call(context.WithoutCancel(ctx), *batch)
+		asked = time.Now()
+		batch = p.follow(ctx, *batch, j)
 	}
 }
 
@@ -187,7 +193,7 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 		}
 		if got.Batch != nil {
 			if len(view.Ready) == 1 {
-				p.only, p.onlyClaims = lane, mostUnpeeked
+				p.streak.begin(lane)
 			}
 			return got.Batch, 0, nil
 		}
@@ -201,29 +207,62 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 	return nil, wait, nil
 }
 
-// claimMore claims again from the lane that was the only one ready, without a
-// look at the others: a wake-up, which every lane that becomes ready causes,
-// ends that. It halves the round trips of a long backlog.
+// claimMore claims again from the lane of the streak, if there is one.
 func (p *pacer) claimMore(ctx context.Context) (*lanes.Batch, error) {
-	if p.onlyClaims == 0 || len(p.wakeups) > 0 {
-		p.onlyClaims = 0
+	lane, ok := p.more()
+	if !ok {
 		return nil, nil
 	}
-	p.onlyClaims--
-	got, err := p.lanes.Claim(ctx, p.account.pace(p.only), p.only, ulid.Make().String())
+	got, err := p.lanes.Claim(ctx, p.account.pace(lane), lane, ulid.Make().String())
 	if got.Batch == nil {
-		p.onlyClaims = 0
+		p.streak.end()
 	}
 	return got.Batch, err
 }
 
-// call makes the first call with a batch and writes down what came of it. If
-// Redis cannot take it within the lease, the lease ends and the call is repeated.
-func (p *pacer) call(ctx context.Context, b lanes.Batch) {
+// more is the lane that may be claimed from without a look at the others: a
+// wake-up, which every lane that becomes ready causes, ends that.
+func (p *pacer) more() (tasks.Lane, bool) {
+	if len(p.wakeups) > 0 {
+		p.streak.end()
+	}
+	return p.streak.next()
+}
+
+// follow writes down what came of a call and, in the same exchange with Redis if
+// it may, claims the batch of the next one; nil if it did not.
+func (p *pacer) follow(ctx context.Context, b lanes.Batch, j Judgment) *lanes.Batch {
+	var next *lanes.Batch
+	if ctx.Err() == nil && j.isPlain() && !b.Probe {
+		if lane, ok := p.more(); ok {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+			defer cancel()
+			got, err := p.lanes.FinishAndClaim(ctx, p.account.pace(lane), b, 1, lane, ulid.Make().String())
+			if got.Batch == nil {
+				p.streak.end()
+			}
+			if err == nil {
+				return got.Batch
+			}
+			next = got.Batch // Finish may not be done, and is done again below
+		}
+	}
+	p.writeDown(context.WithoutCancel(ctx), b, j)
+	return next
+}
+
+// call makes the first call with a batch.
+func (p *pacer) call(ctx context.Context, b lanes.Batch) Judgment {
 	j := p.caller.call(ctx, p.account, b, 1)
 	if j.Verdict == TryAgain && p.account.Retry.MaxAttempts <= 1 {
 		j.Verdict = Dead
 	}
+	return j
+}
+
+// writeDown carries out what the answer asks for. If Redis cannot take it within
+// the lease, the lease ends and the call is repeated.
+func (p *pacer) writeDown(ctx context.Context, b lanes.Batch, j Judgment) {
 	ctx, cancel := context.WithTimeout(ctx, leaseMargin)
 	defer cancel()
 	for {

@@ -3,8 +3,11 @@ package lanes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/tasks"
 )
@@ -97,12 +100,49 @@ type Claim struct {
 // holds, spread and linger allow, and leases them under the batch id. A second
 // Claim with the same id answers with the same batch while it is leased.
 func (l *Lanes) Claim(ctx context.Context, pace Pace, lane tasks.Lane, batch string) (Claim, error) {
+	names, args, err := claimOf(pace, lane, batch)
+	if err != nil {
+		return Claim{}, err
+	}
+	return answerOf(claimScript.Run(ctx, l.rdb, names, args...), lane, batch)
+}
+
+// FinishAndClaim is Finish of a call that succeeded and was no probe, and Claim,
+// in one exchange with Redis. With an error either may have failed, and if there
+// is a batch in spite of it, that one is leased and Finish was not done.
+func (l *Lanes) FinishAndClaim(ctx context.Context, pace Pace, done Batch, attempt int, lane tasks.Lane, batch string) (Claim, error) {
+	names, args, err := claimOf(pace, lane, batch)
+	if err != nil {
+		return Claim{}, err
+	}
+	var finished, claimed *redis.Cmd
+	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		keys, values := finishOf(pace.Account, done, attempt, true)
+		finished = finishScript.EvalSha(ctx, p, keys, values...)
+		claimed = claimScript.EvalSha(ctx, p, names, args...)
+		return nil
+	})
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted: these two load the scripts
+		if _, err := l.Finish(ctx, pace.Account, done, attempt, true); err != nil {
+			return Claim{}, err
+		}
+		return l.Claim(ctx, pace, lane, batch)
+	}
+	claim, err := answerOf(claimed, lane, batch)
+	if finished.Err() != nil {
+		err = errors.Join(fmt.Errorf("finish batch %s: %w", done.ID, finished.Err()), err)
+	}
+	return claim, err
+}
+
+// claimOf returns the keys and arguments of a claim.
+func claimOf(pace Pace, lane tasks.Lane, batch string) (names []string, args []any, err error) {
 	settings, err := pace.encode(lane)
 	if err != nil {
-		return Claim{}, fmt.Errorf("claim from lane %s: %w", lane.ID(), err)
+		return nil, nil, fmt.Errorf("claim from lane %s: %w", lane.ID(), err)
 	}
 	k := keysOf(pace.Account)
-	names := []string{
+	names = []string{
 		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
 		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(), k.receipts(lane), k.carried(batch),
 	}
@@ -110,7 +150,12 @@ func (l *Lanes) Claim(ctx context.Context, pace Pace, lane tasks.Lane, batch str
 		// Urgent items wait for no bookings but those of urgent halves.
 		names[11] = k.bookedUrgent()
 	}
-	reply, err := claimScript.Run(ctx, l.rdb, names, settings, lane.Project, rank(lane.Priority), lane.ID(), batch).Slice()
+	return names, []any{settings, lane.Project, rank(lane.Priority), lane.ID(), batch}, nil
+}
+
+// answerOf reads what a claim answered.
+func answerOf(cmd *redis.Cmd, lane tasks.Lane, batch string) (Claim, error) {
+	reply, err := cmd.Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("claim from lane %s: %w", lane.ID(), err)
 	}

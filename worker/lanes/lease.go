@@ -86,9 +86,8 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 // The success of a probe lifts the hold of its account and of its project; Finish
 // then reports true. A batch that is not leased any more is no error.
 func (l *Lanes) Finish(ctx context.Context, account string, b Batch, attempt int, succeeded bool) (lifted bool, err error) {
-	k := keysOf(account)
-	n, err := finishScript.Run(ctx, l.rdb, []string{k.inflight(), k.batches(), k.budget(), k.hold()},
-		b.ID, attempt, b.Lane.Project, flag(succeeded)).Int()
+	names, args := finishOf(account, b, attempt, succeeded)
+	n, err := finishScript.Run(ctx, l.rdb, names, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("finish batch %s: %w", b.ID, err)
 	}
@@ -97,6 +96,12 @@ func (l *Lanes) Finish(ctx context.Context, account string, b Batch, attempt int
 	}
 	// Even if n is 0: the reply that lifted the hold may have been lost.
 	return n > 0, l.offerHeld(ctx, account, ScopeProject(b.Lane.Project))
+}
+
+// finishOf returns the keys and arguments of a finish.
+func finishOf(account string, b Batch, attempt int, succeeded bool) (names []string, args []any) {
+	k := keysOf(account)
+	return []string{k.inflight(), k.batches(), k.budget(), k.hold()}, []any{b.ID, attempt, b.Lane.Project, flag(succeeded)}
 }
 
 // expiredMost bounds how many batches of dead workers one Expired reads.
