@@ -57,6 +57,7 @@ type Client struct {
 	source string
 	ids    *ids
 	rights redisacl.Rights // of its Redis user
+	hint   hint
 	close  func() error
 }
 
@@ -66,7 +67,7 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("enqueue: Config.Source is %d bytes long, the limit is %d", len(c.Source), tasks.MaxSourceBytes)
 	}
 	client := &Client{
-		rdb: c.Client, place: "Redis", source: c.Source, ids: newIDs(), rights: redisacl.Producer,
+		rdb: c.Client, place: "Redis", source: c.Source, ids: newIDs(), rights: redisacl.Producer, hint: newHint(),
 		close: func() error { return nil },
 	}
 	if client.rdb == nil {
@@ -152,6 +153,7 @@ func (c *Client) Purge(ctx context.Context, p tasks.Purge) (Receipt, error) {
 			return Receipt{}, fmt.Errorf("enqueue request %s (%d of %d tasks stored, it is safe to send it again) in %s: %w",
 				p.ID, i, len(parts), c.place, deadline(ctx, err))
 		}
+		c.hint.give(ctx, c.rdb)
 	}
 	return Receipt{ID: p.ID, Tasks: len(parts), Items: len(p.Tags) + len(p.SrcImages)}, nil
 }

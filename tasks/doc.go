@@ -23,6 +23,10 @@ const (
 	TypeDelivery = "purge:delivery"
 )
 
+// ChannelQueued is where whoever stored a task that can run says so, with an
+// empty message. It is a hint: without it a worker sees the task half a second later.
+const ChannelQueued = "edgepurge:queued"
+
 // Version is the wire version that this package writes. It reads every older
 // version and refuses newer ones with ErrVersion.
 const Version = 1

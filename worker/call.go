@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/edgepurge/edgepurge/internal/vercel"
@@ -20,6 +21,7 @@ import (
 type caller struct {
 	lanes   *lanes.Lanes
 	tasks   *asynq.Client
+	rdb     redis.UniversalClient
 	archive *archive
 	metrics *metrics
 	recent  *recent
@@ -145,17 +147,20 @@ func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt 
 	return err
 }
 
-// store puts a call into asynq. A conflict says that it is stored already.
-func (c *caller) store(ctx context.Context, a *account, call tasks.Call, options ...asynq.Option) error {
+// store puts a call into asynq, to be run at once or after a wait. A conflict says that it is stored already.
+func (c *caller) store(ctx context.Context, a *account, call tasks.Call, wait ...asynq.Option) error {
 	payload, err := call.Encode()
 	if err != nil {
 		return fmt.Errorf("store batch %s: %w", call.Batch, err)
 	}
-	options = append(options,
+	options := append(wait,
 		asynq.Queue(tasks.QueueCalls), asynq.TaskID(call.Batch), asynq.MaxRetry(neverExhausted), asynq.Timeout(a.timeout+2*leaseMargin))
 	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTask(tasks.TypeCall, payload), options...)
 	if err != nil && !isStored(err) {
 		return fmt.Errorf("store batch %s: %w", call.Batch, err)
+	}
+	if len(wait) == 0 {
+		_ = c.rdb.Publish(ctx, tasks.ChannelQueued, "").Err() // a hint
 	}
 	return nil
 }

@@ -21,19 +21,31 @@ type gate struct {
 	urgent, intake, calls atomic.Bool  // whether the queue had tasks
 	looked                atomic.Int64 // when it last saw Redis, in Unix milliseconds
 
+	hints chan struct{} // of capacity 1: a producer says that it stored tasks
+
 	mu      sync.Mutex
 	wake    chan struct{} // closed and replaced when a queue is seen to have tasks
 	stopped bool
 }
 
 const (
-	gateLook = 80 * time.Millisecond
+	// gateLook is how often it looks while tasks come. A busy producer tells of its
+	// tasks now and then only, for it trusts in these looks.
+	gateLook = 40 * time.Millisecond
+	// gateIdleLook is how often it looks otherwise: a hint may be lost, and who
+	// enqueues without package enqueue gives none.
+	gateIdleLook = 500 * time.Millisecond
+	// gateBusy is how long after the last hint or task it is that tasks come.
+	gateBusy = time.Second
 	// gateTrust is how old a look may be. Past it the servers ask for themselves:
 	// a gate that does not see must not keep anything out.
-	gateTrust = time.Second
+	gateTrust = 2 * time.Second
 )
 
-func newGate() *gate { return &gate{wake: make(chan struct{})} }
+func newGate() *gate { return &gate{hints: make(chan struct{}, 1), wake: make(chan struct{})} }
+
+// hint makes the gate look at once. It never blocks.
+func (g *gate) hint() { signal(g.hints) }
 
 // pendingList is where asynq v0.26 keeps the tasks of a queue that are to be run
 // (internal/base: PendingKey). A test holds it to the real thing.
@@ -47,8 +59,23 @@ var (
 
 // run looks until ctx ends, and then keeps no dequeue waiting any more.
 func (g *gate) run(ctx context.Context, rdb redis.UniversalClient) {
-	for sleep(ctx, gateLook) {
-		g.look(ctx, rdb)
+	var busy time.Time // since a task or hint came last
+	for ctx.Err() == nil {
+		interval := gateIdleLook
+		if time.Since(busy) < gateBusy {
+			interval = gateLook
+		}
+		timer := time.NewTimer(interval)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-g.hints:
+			busy = time.Now()
+		}
+		timer.Stop()
+		if ctx.Err() == nil && g.look(ctx, rdb) {
+			busy = time.Now()
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -57,25 +84,28 @@ func (g *gate) run(ctx context.Context, rdb redis.UniversalClient) {
 	g.wake = make(chan struct{})
 }
 
-func (g *gate) look(ctx context.Context, rdb redis.UniversalClient) {
+// look asks Redis once and reports whether there are tasks.
+func (g *gate) look(ctx context.Context, rdb redis.UniversalClient) bool {
 	var urgent, intake, calls *redis.IntCmd
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // in a Cluster they lie in three slots
 		urgent, intake, calls = p.Exists(ctx, urgentList), p.Exists(ctx, intakeList), p.Exists(ctx, callsList)
 		return nil
 	})
 	if err != nil {
-		return // the servers meet the same error, and asynq says so
+		return false // the servers meet the same error, and asynq says so
 	}
 	g.urgent.Store(urgent.Val() > 0)
 	g.intake.Store(intake.Val() > 0)
 	g.calls.Store(calls.Val() > 0)
 	g.looked.Store(time.Now().UnixMilli())
-	if urgent.Val()+intake.Val()+calls.Val() > 0 {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		close(g.wake)
-		g.wake = make(chan struct{})
+	if urgent.Val()+intake.Val()+calls.Val() == 0 {
+		return false
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.wake)
+	g.wake = make(chan struct{})
+	return true
 }
 
 // isBlind reports whether the last look is too old to go by.

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
@@ -16,6 +17,7 @@ type sweep struct {
 	lanes   *lanes.Lanes
 	archive *archive
 	pacers  map[string]*pacer
+	gate    *gate
 	metrics *metrics
 	log     zerolog.Logger
 
@@ -29,10 +31,10 @@ const (
 	letterCheck = time.Hour
 )
 
-// wakeups passes on what other workers and intakes publish. After every
+// wakeups passes on what producers, other workers and intakes publish. After every
 // (re)connection it wakes everyone, since messages may have been lost.
 func (s *sweep) wakeups(ctx context.Context) {
-	sub := s.lanes.Wakes(ctx)
+	sub := s.lanes.Wakes(ctx, tasks.ChannelQueued)
 	defer func() { _ = sub.Close() }() // nothing is lost with it
 	messages := sub.ChannelWithSubscriptions()
 	for {
@@ -49,7 +51,11 @@ func (s *sweep) wakeups(ctx context.Context) {
 					p.wake()
 				}
 			case *redis.Message:
-				s.wake(m.Payload)
+				if m.Channel == tasks.ChannelQueued {
+					s.gate.hint()
+				} else {
+					s.wake(m.Payload)
+				}
 			}
 		}
 	}

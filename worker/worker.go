@@ -56,7 +56,7 @@ func New(c Config, o Options) (*Worker, error) {
 	l := lanes.New(o.Redis)
 	m := newMetrics(c, o.Registerer)
 	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: maxLetters, log: o.Log}
-	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), archive: letters, metrics: m, recent: newRecent(l), log: o.Log}
+	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), rdb: o.Redis, archive: letters, metrics: m, recent: newRecent(l), log: o.Log}
 
 	slots := make(chan struct{}, c.Concurrency)
 	pacers := map[string]*pacer{}
@@ -68,7 +68,7 @@ func New(c Config, o Options) (*Worker, error) {
 		intake:   &intake{lanes: l, accounts: accounts, archive: letters, metrics: m, log: o.Log},
 		attempts: &attempts{caller: call, accounts: accounts},
 		pacers:   pacers,
-		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, metrics: m, log: o.Log, strangers: map[string]bool{}},
+		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, metrics: m, log: o.Log, strangers: map[string]bool{}},
 		gate:     gate,
 		recent:   call.recent,
 	}, nil

@@ -21,13 +21,14 @@ var connection = []string{"hello", "ping"}
 // tracked ones, and nothing else.
 var Producer = Rights{
 	Commands: slices.Concat(connection, []string{
-		"eval", "evalsha", "exists", "hset", "lpush", "sadd",
+		"eval", "evalsha", "exists", "hset", "lpush", "publish", "sadd",
 		"hgetall", "hmget", "pexpire",
 	}),
 	Keys: []string{
 		"asynq:queues", "asynq:{edgepurge-intake}:*", "asynq:{edgepurge-urgent}:*",
 		"edgepurge:receipt:*", "edgepurge:{*}:receipt:*",
 	},
+	Channels: []string{"edgepurge:queued"},
 }
 
 // Replicas is what a Producer with WaitReplicas needs besides.
@@ -49,21 +50,21 @@ var Worker = Rights{
 		"memory|usage",
 	}),
 	Keys:     []string{"asynq:*", "edgepurge:*"},
-	Channels: []string{"asynq:cancel", "edgepurge:wake"},
+	Channels: []string{"asynq:cancel", "edgepurge:queued", "edgepurge:wake"},
 }
 
 // Operator is what the command line needs, purge, status, hold, dead and check,
 // and the web UI.
 var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{
-		"info", "publish", "time", "memory|usage",
+		"info", "time", "memory|usage",
 		"del", "get", "hdel", "hget", "hkeys", "hlen", "hvals",
 		"llen", "lrange", "lrem", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem",
 		"zremrangebyscore", "zrevrange", "zscore",
 	}),
 	Keys:     []string{"asynq:*", "edgepurge:*"},
-	Channels: []string{"edgepurge:wake"},
+	Channels: []string{"edgepurge:queued", "edgepurge:wake"},
 }
 
 // With returns both rights, each once.

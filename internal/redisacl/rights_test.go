@@ -2,6 +2,7 @@ package redisacl
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -48,7 +49,7 @@ func TestMissing_NamesEachRight(t *testing.T) {
 				missing, err := rights.Missing(t.Context(), as(t, s, some))
 				require.NoError(t, err, "without %s", left)
 				assert.Contains(t, missing, left)
-				if left != "&edgepurge:wake" && left != "+publish" { // one may not be told from the other
+				if left != "+publish" && !strings.HasPrefix(left, "&") { // one may not be told from the other
 					assert.Len(t, missing, 1)
 				}
 			}
@@ -78,5 +79,5 @@ func TestExplain(t *testing.T) {
 	require.True(t, Refused(err), "%v", err)
 	explained := Producer.Explain(t.Context(), rdb, err)
 	require.ErrorIs(t, explained, err)
-	require.ErrorContains(t, explained, "(the Redis user lacks ~edgepurge:receipt:* ~edgepurge:{*}:receipt:* +evalsha +exists +hset +lpush +hgetall +hmget +pexpire)")
+	require.ErrorContains(t, explained, "(the Redis user lacks ~edgepurge:receipt:* ~edgepurge:{*}:receipt:* &edgepurge:queued +evalsha +exists +hset +lpush +publish +hgetall +hmget +pexpire)")
 }

@@ -54,8 +54,9 @@ func (l *Lanes) Accounts(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// Wakes subscribes to the names of accounts that have something to do earlier
-// than thought. A message may be lost while Redis is away: Due is the remedy.
-func (l *Lanes) Wakes(ctx context.Context) *redis.PubSub {
-	return l.rdb.Subscribe(ctx, ChannelWake)
+// Wakes subscribes to ChannelWake, which carries the names of accounts that have
+// something to do earlier than thought, and to other channels. A message may be
+// lost while Redis is away: Due is the remedy.
+func (l *Lanes) Wakes(ctx context.Context, others ...string) *redis.PubSub {
+	return l.rdb.Subscribe(ctx, append(others, ChannelWake)...)
 }

@@ -50,7 +50,7 @@ type Absorbed struct {
 // up if it is asked for with more urgency. Items must be valid.
 func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, error) {
 	var sum Absorbed
-	settings, err := pace.encode(a.Lane)
+	settings, err := pace.encodeFor(a.Lane)
 	if err != nil {
 		return sum, fmt.Errorf("absorb into lane %s: %w", a.Lane.ID(), err)
 	}

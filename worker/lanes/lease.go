@@ -62,7 +62,7 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 // whether it did: a second Restore does nothing. With onlyExpired it does
 // nothing either while the batch's lease runs or after it was finished.
 func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired bool) (bool, error) {
-	settings, err := pace.encode(b.Lane)
+	settings, err := pace.encodeFor(b.Lane)
 	if err != nil {
 		return false, fmt.Errorf("restore batch %s: %w", b.ID, err)
 	}

@@ -66,10 +66,30 @@ type wirePace struct {
 
 	Kind     tasks.Kind `json:"kind"`
 	Deadline int        `json:"deadline"`
-	Lanes    []string   `json:"lanes"` // the lane as JSON at each priority
+	Lanes    []string   `json:"lanes,omitempty"` // the lane as JSON at each priority
 }
 
+// encode writes what a script that takes items out of a lane reads.
 func (p Pace) encode(lane tasks.Lane) (string, error) {
+	text, err := json.Marshal(p.wire(lane))
+	return string(text), err
+}
+
+// encodeFor writes what a script that puts items into a lane reads.
+func (p Pace) encodeFor(lane tasks.Lane) (string, error) {
+	w := p.wire(lane)
+	for _, priority := range tasks.Priorities {
+		text, err := json.Marshal(lane.With(priority))
+		if err != nil {
+			return "", err
+		}
+		w.Lanes = append(w.Lanes, string(text))
+	}
+	text, err := json.Marshal(w)
+	return string(text), err
+}
+
+func (p Pace) wire(lane tasks.Lane) wirePace {
 	w := wirePace{
 		Account: p.Account,
 		Calls:   p.Calls, Per: p.Per.Milliseconds(), Reserve: p.Reserve, InFlight: p.InFlight,
@@ -88,15 +108,7 @@ func (p Pace) encode(lane tasks.Lane) (string, error) {
 	if w.Weights == nil {
 		w.Weights = []Weight{} // cjson reads null as a value that has no length
 	}
-	for _, priority := range tasks.Priorities {
-		text, err := json.Marshal(lane.With(priority))
-		if err != nil {
-			return "", err
-		}
-		w.Lanes = append(w.Lanes, string(text))
-	}
-	text, err := json.Marshal(w)
-	return string(text), err
+	return w
 }
 
 // rank is a priority's place in the scripts: 1 urgent, 2 normal, 3 bulk.

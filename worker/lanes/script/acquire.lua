@@ -19,7 +19,7 @@ end
 local function refuse(why, at) return { 'refused', why, ms(at), ms(now) } end
 local holds, is_probe = {}, false
 for _, scope in ipairs({ 'account', 'project:' .. project }) do
-  local held, h = hold_of(scope)
+  local held, h = held_until(redis.call('HGET', hold, scope))
   if held and held ~= 'probe' then return refuse('held', held) end
   if held then holds[scope] = h; is_probe = true end
 end
@@ -31,7 +31,7 @@ if wait then
   end
   return refuse(why, wait)
 end
-if not before and redis.call('ZCARD', inflight) >= limit_in_flight() then return refuse('in_flight', now + 100) end
+if not before and redis.call('ZCARD', inflight) >= limit_in_flight then return refuse('in_flight', now + 100) end
 local items = {}
 for i = 10, #ARGV do items[#items + 1] = ARGV[i] end
 if pace.rate > 0 then
@@ -50,7 +50,7 @@ local former = redis.call('ZSCORE', budget, call)
 if former then redis.call('ZADD', budget, former, call .. '@' .. former) end
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
-  due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting(), attempt = attempt, tracked = tracked,
+  due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting, attempt = attempt, tracked = tracked,
 })
 lease_call(batch, attempt, record)
 return { 'acquired', record }

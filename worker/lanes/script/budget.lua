@@ -1,28 +1,25 @@
 -- Budget, holds, in-flight limit and spread: what may refuse a call.
 -- Needs: inflight, batches, budget, state, spread, hold, superseded, project, pace.
 
-local function limit_of_budget()
-  local limit = pace.calls
-  local learned = tonumber(redis.call('HGET', state, 'limit') or 0)
-  if learned > 0 and tonumber(redis.call('HGET', state, 'limit_until') or 0) > now
-    and (limit == 0 or learned < limit) then limit = learned end
-  local slow = tonumber(redis.call('HGET', state, 'slow') or 0)
-  if slow > 0 and limit > 0 then limit = math.min(limit, slow) end
-  return limit
+-- What answers taught of the account, read once: no script that needs it changes it.
+local learned = redis.call('HMGET', state, 'paused_until', 'limit', 'limit_until', 'slow', 'failures', 'max:' .. pace.kind)
+local paused_until, slow = tonumber(learned[1] or 0), tonumber(learned[4] or 0)
+
+local limit_of_budget = pace.calls
+if learned[2] then
+  local limit = tonumber(learned[2])
+  if limit > 0 and tonumber(learned[3] or 0) > now and (limit_of_budget == 0 or limit < limit_of_budget) then
+    limit_of_budget = limit
+  end
 end
+if slow > 0 and limit_of_budget > 0 then limit_of_budget = math.min(limit_of_budget, slow) end
 
 -- An account without a budget slows down by the calls under way.
-local function limit_in_flight()
-  local slow = tonumber(redis.call('HGET', state, 'slow') or 0)
-  if slow > 0 and pace.calls == 0 then return math.min(pace.in_flight, slow) end
-  return pace.in_flight
-end
+local limit_in_flight = pace.in_flight
+if slow > 0 and pace.calls == 0 then limit_in_flight = math.min(limit_in_flight, slow) end
 
--- is_adapting says whether adapt must hear of a success.
-local function is_adapting()
-  local s = redis.call('HMGET', state, 'slow', 'failures', 'limit')
-  return (s[1] or s[2] or s[3]) and true or false
-end
+-- Whether adapt must hear of a success.
+local is_adapting = (learned[4] or learned[5] or learned[2]) and true or false
 
 -- is_superseded tells that the items of a batch went back to their lane.
 local function is_superseded(batch)
@@ -45,9 +42,8 @@ end
 -- travel for different times are still `per` apart where Vercel counts them.
 -- A claim says which bookings it leaves a call to.
 local function budget_wait(urgent, booked)
-  local paused = tonumber(redis.call('HGET', state, 'paused_until') or 0)
-  if paused > now then return paused, 'paused' end
-  local limit = limit_of_budget()
+  if paused_until > now then return paused_until, 'paused' end
+  local limit = limit_of_budget
   if limit == 0 then return nil end
   redis.call('ZREMRANGEBYSCORE', budget, '-inf', ms(now - pace.per - 1))
   local room = limit
@@ -63,9 +59,8 @@ local function budget_wait(urgent, booked)
   return at, 'budget'
 end
 
--- hold_of answers the hold of a scope: nil, until when it refuses, or 'probe'.
-local function hold_of(scope)
-  local text = redis.call('HGET', hold, scope)
+-- held_until answers for a hold as it is written: nil, until when it refuses, or 'probe'.
+local function held_until(text)
   if not text then return nil end
   local h = cjson.decode(text)
   if h.next > now then return h.next end
@@ -141,7 +136,7 @@ end
 local function lease_call(batch, attempt, record)
   redis.call('ZADD', inflight, ms(now + pace.lease), batch)
   redis.call('HSET', batches, batch, record)
-  if limit_of_budget() > 0 then
+  if limit_of_budget > 0 then
     redis.call('ZADD', budget, ms(now + pace.lease), batch .. '#' .. attempt)
   end
 end

@@ -32,38 +32,37 @@ local function later(reason, at)
 end
 
 -- What concerns the whole account refuses without touching the lane.
-local account_hold, account_h = hold_of('account')
+local holds = redis.call('HMGET', hold, 'account', 'project:' .. project)
+local account_hold, account_h = held_until(holds[1])
 if account_hold and account_hold ~= 'probe' then return { 'refused', 'held', ms(account_hold), ms(now) } end
 local wait, why = budget_wait(urgent, booked)
 if wait then return { 'refused', why, ms(wait), ms(now) } end
-if redis.call('ZCARD', inflight) >= limit_in_flight() then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
+if redis.call('ZCARD', inflight) >= limit_in_flight then return { 'refused', 'in_flight', ms(now + 100), ms(now) } end
 
 -- First, for `later` must not make an emptied lane ready: it has no entry any more.
 local next_at, first = next_time(p)
 if not next_at then return later('empty') end
-local project_hold, project_h = hold_of('project:' .. project)
+local project_hold, project_h = held_until(holds[2])
 if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
 if next_at > now then return later('linger', math.max(next_at, blocked(p, first))) end
 
 -- The oldest due items that fit, by number (array form) or by length (string form).
 local most = pace.max_items
-local learned = redis.call('HGET', state, 'max:' .. pace.kind)
-if learned and pace.max_bytes == 0 then
-  local n, till = string.match(learned, '^(%d+):(%d+)$')
+if learned[6] and pace.max_bytes == 0 then
+  local n, till = string.match(learned[6], '^(%d+):(%d+)$')
   if tonumber(till) > now then most = math.min(most, tonumber(n)) end
 end
-local items, bytes, oldest = {}, -1, nil
+local items, bytes, oldest = {}, -1, first
 while #items < most do
   local chunk = math.min(most - #items, 500)
-  local due = redis.call('ZRANGEBYSCORE', pending_key, '-inf', ms(now), 'WITHSCORES', 'LIMIT', #items, chunk)
+  local due = redis.call('ZRANGEBYSCORE', pending_key, '-inf', ms(now), 'LIMIT', #items, chunk)
   local full = #due == 0
-  for i = 1, #due, 2 do
+  for i = 1, #due do
     if pace.max_bytes > 0 and #items > 0 and bytes + 1 + #due[i] > pace.max_bytes then full = true; break end
     bytes = bytes + 1 + #due[i]
     items[#items + 1] = due[i]
-    oldest = oldest or tonumber(due[i + 1])
   end
-  if full or #due < 2 * chunk then break end
+  if full or #due < chunk then break end
 end
 
 local rate = pace.rate > 0 and pace.rate or math.huge
@@ -98,11 +97,12 @@ if pace.stagger_over > 0 and deadline < 0 then
   else redis.call('HDEL', spread, field) end
   deadline = math.floor((at - now) / 1000)
 end
+local any_again = redis.call('EXISTS', again_key) == 1
 for start = 1, #items, 1000 do
   local stop = math.min(start + 999, #items)
   redis.call('ZREM', pending_key, unpack(items, start, stop))
-  local notes = redis.call('HMGET', again_key, unpack(items, start, stop))
-  for i = start, stop do
+  local notes = any_again and redis.call('HMGET', again_key, unpack(items, start, stop))
+  for i = start, any_again and stop or 0 do
     local text = notes[i - start + 1]
     if text then
       -- This call starts now: it covers what is due by now and nothing later.
@@ -121,14 +121,13 @@ local is_probe = false
 if account_hold == 'probe' then probe('account', account_h); is_probe = true end
 if project_hold == 'probe' then probe('project:' .. project, project_h); is_probe = true end
 local record = cjson.encode({
-  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, adapting = is_adapting(), attempt = 1,
+  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, adapting = is_adapting, attempt = 1,
   tracked = tracked,
 })
 lease_call(batch, 1, record)
 -- Strictly later than every other project, for many claims may fall into one millisecond.
 local latest = redis.call('ZREVRANGE', served, 0, 0, 'WITHSCORES')[2]
 redis.call('ZADD', served, ms(math.max(now, (tonumber(latest) or 0) + 1)), project)
-redis.call('ZREMRANGEBYSCORE', served, '-inf', ms(now - 86400000))
 
 -- The lane goes to the end of the queue, or leaves it.
 local at, head = next_time(p)
@@ -136,5 +135,6 @@ if at then redis.call('ZADD', ready[p], ms(math.max(at, now, blocked(p, head))),
 else
   redis.call('ZREM', ready[p], lane_id)
   redis.call('HDEL', lanes, lane_id)
+  redis.call('ZREMRANGEBYSCORE', served, '-inf', ms(now - 86400000)) -- projects that went quiet
 end
 return { 'claimed', record }
