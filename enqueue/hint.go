@@ -26,8 +26,13 @@ func newHint() hint { return hint{since: time.Now(), next: new(atomic.Int64)} }
 // give tells the workers. Nobody need know that it failed: they see the tasks all
 // the same, half a second later.
 func (h hint) give(ctx context.Context, rdb redis.UniversalClient) {
-	now, next := int64(time.Since(h.since)), h.next.Load()
-	if now >= next && h.next.CompareAndSwap(next, now+int64(hintEvery)) {
+	if h.isDue() {
 		_ = rdb.Publish(ctx, tasks.ChannelQueued, "").Err()
 	}
+}
+
+// isDue reports whether to give a hint now, and notes that.
+func (h hint) isDue() bool {
+	now, next := int64(time.Since(h.since)), h.next.Load()
+	return now >= next && h.next.CompareAndSwap(next, now+int64(hintEvery))
 }

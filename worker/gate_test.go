@@ -128,6 +128,86 @@ func TestGate_LeavesOthersAlone(t *testing.T) {
 	}
 }
 
+// looks counts the gate's looks in place of Redis, which has no tasks.
+type looks struct{ at chan time.Time }
+
+func (looks) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (looks) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (l looks) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(context.Context, []redis.Cmder) error {
+		l.at <- time.Now()
+		return nil
+	}
+}
+
+func TestGate_LooksAtAHintAndForASecondAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := looks{make(chan time.Time, 1000)}
+		rdb := redis.NewClient(&redis.Options{})
+		rdb.AddHook(l)
+		g := newGate()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go g.run(ctx, rdb)
+
+		start := time.Now()
+		time.Sleep(10*gateIdleLook + 1)
+		assert.Len(t, l.at, 10, "nobody asks for anything")
+		for range 10 {
+			<-l.at
+		}
+		g.hint()
+		synctest.Wait()
+		require.Len(t, l.at, 1)
+		assert.Equal(t, 10*gateIdleLook+1, (<-l.at).Sub(start), "at once")
+		time.Sleep(gateBusy + 1)
+		assert.Len(t, l.at, int(gateBusy/gateLook), "a busy producer gives no hint for each task")
+		for range int(gateBusy / gateLook) {
+			<-l.at
+		}
+		time.Sleep(gateIdleLook)
+		assert.Len(t, l.at, 1)
+		require.NoError(t, rdb.Close())
+	})
+}
+
+func TestGate_IsTold(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		l := newLab(t, testConfig("http://127.0.0.1:1"), rdb)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { l.sweep.wakeups(ctx); close(done) }()
+		eventually(t, func() bool {
+			n, err := rdb.PubSubNumSub(ctx, tasks.ChannelQueued).Result()
+			return err == nil && n[tasks.ChannelQueued] == 1
+		}, "the worker listens")
+		require.NoError(t, rdb.Publish(ctx, tasks.ChannelQueued, "").Err())
+		await(t, l.gate.hints, "the gate is told")
+		cancel()
+		<-done
+	})
+}
+
+// The halves of a split wait for no look either.
+func TestStore_TellsTheGates(t *testing.T) {
+	rdb, _ := redistest.Mini(t)
+	sub := rdb.Subscribe(t.Context(), tasks.ChannelQueued)
+	defer func() { require.NoError(t, sub.Close()) }()
+	_, err := sub.Receive(t.Context())
+	require.NoError(t, err)
+	l := newLab(t, testConfig("http://127.0.0.1:1"), rdb)
+	c, a := l.attempts.caller, l.accounts["default"]
+	call := func(id string) tasks.Call {
+		return tasks.Call{Batch: id, Account: a.Name, Lane: tagLane("prj"), Items: []string{"x"}}
+	}
+	require.NoError(t, c.store(t.Context(), a, call("later"), asynq.ProcessIn(time.Hour)))
+	require.NoError(t, c.store(t.Context(), a, call("now")))
+	_, err = sub.ReceiveMessage(t.Context())
+	require.NoError(t, err)
+	_, err = sub.ReceiveTimeout(t.Context(), 50*time.Millisecond)
+	require.Error(t, err, "what waits is not told of")
+}
+
 // A stop must not wait for the next look.
 func TestGate_StopKeepsNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
