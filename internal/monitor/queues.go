@@ -1,0 +1,145 @@
+package monitor
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/hibiken/asynq"
+	"github.com/hibiken/asynqmon"
+	"github.com/redis/go-redis/v9"
+)
+
+// queues serves asynqmon, with one index page instead of its own: without the
+// fonts that it loads from elsewhere, with a way to our page, and with a policy
+// that lets run only the scripts that it came with.
+type queues struct {
+	asynqmon http.Handler
+	guard    *guard
+	index    []byte
+	policy   string
+}
+
+// sharedRedis makes asynqmon use a client that exists, of whatever kind. asynqmon
+// must not be closed, as it would close it.
+type sharedRedis struct{ rdb redis.UniversalClient }
+
+// MakeRedisClient implements asynq.RedisConnOpt.
+func (s sharedRedis) MakeRedisClient() any { return s.rdb }
+
+func newQueues(rdb redis.UniversalClient, readOnly bool) (*queues, error) {
+	q := &queues{
+		asynqmon: asynqmon.New(asynqmon.Options{
+			RootPath: Root, RedisConnOpt: sharedRedis{rdb}, ReadOnly: readOnly,
+			PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
+			ResultFormatter:  asynqmon.ResultFormatterFunc(formatResult),
+		}),
+		guard: &guard{inspector: asynq.NewInspectorFromRedisClient(rdb)},
+	}
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, Root+"/", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask asynqmon for its index page: %w", err)
+	}
+	var page pageBuffer
+	q.asynqmon.ServeHTTP(&page, request)
+	if !bytes.Contains(page.Bytes(), []byte(`<div id="root">`)) {
+		return nil, fmt.Errorf("asynqmon has no index page: it answered %.200q", page.String())
+	}
+	q.index = adapt(page.Bytes())
+	q.policy = policyOf(q.index)
+	return q, nil
+}
+
+// pageBuffer takes an answer in.
+type pageBuffer struct{ bytes.Buffer }
+
+// Header implements http.ResponseWriter.
+func (*pageBuffer) Header() http.Header { return http.Header{} }
+
+// WriteHeader implements http.ResponseWriter.
+func (*pageBuffer) WriteHeader(int) {}
+
+var (
+	// Other hosts, and the manifest, which browsers fetch without our cookie.
+	elsewhere    = regexp.MustCompile(`<link [^>]*(?:href="https?://|rel="manifest")[^>]*>`)
+	inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
+)
+
+// adapt takes what an index page loads from other hosts out, and puts our link in.
+func adapt(index []byte) []byte {
+	index = elsewhere.ReplaceAll(index, nil)
+	index = bytes.Replace(index, []byte("</head>"), []byte(`<link rel="stylesheet" href="`+Root+`/ui/style.css"/></head>`), 1)
+	return bytes.Replace(index, []byte(`<div id="root">`),
+		[]byte(`<a class="edgepurge-link" href="`+Root+`/purges">edgepurge: purges</a><div id="root">`), 1)
+}
+
+// policyOf allows the inline scripts of a page by their hashes. asynqmon's
+// components write their styles into the page, which cannot be forbidden.
+func policyOf(index []byte) string {
+	hashes := ""
+	for _, m := range inlineScript.FindAllSubmatch(index, -1) {
+		sum := sha256.Sum256(m[1])
+		hashes += " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	return "default-src 'none'; script-src 'self'" + hashes + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
+		"connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}
+
+func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ext := path.Ext(r.URL.Path)
+	switch {
+	case strings.HasPrefix(r.URL.Path, Root+"/api/"):
+		if err := q.guard.check(r); err != nil {
+			status := http.StatusInternalServerError
+			if _, refused := errors.AsType[*refusedError](err); refused {
+				status = http.StatusForbidden
+			}
+			http.Error(w, err.Error(), status)
+			return
+		}
+		q.asynqmon.ServeHTTP(&typedWriter{ResponseWriter: w, contentType: contentTypes[".json"]}, r)
+	case !isRead(r):
+		allow(w, r, http.MethodGet)
+	case ext == ".map": // only for who builds asynqmon
+		http.NotFound(w, r)
+	case contentTypes[ext] != "":
+		w.Header().Set("Cache-Control", "private, max-age=3600")
+		q.asynqmon.ServeHTTP(&typedWriter{ResponseWriter: w, contentType: contentTypes[ext]}, r)
+	default: // its own routes, which its script reads
+		w.Header().Set("Content-Security-Policy", q.policy)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(q.index)
+	}
+}
+
+// typedWriter says of what type a good answer is; asynqmon guesses, and browsers
+// were told not to.
+type typedWriter struct {
+	http.ResponseWriter
+	contentType string
+	begun       bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *typedWriter) WriteHeader(status int) {
+	w.begun = true
+	if status < http.StatusMultipleChoices {
+		w.Header().Set("Content-Type", w.contentType)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *typedWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
