@@ -19,9 +19,10 @@ func newGatewayCommand(a *app) *cobra.Command {
 		Use:   "gateway",
 		Short: "Take in purges over HTTP",
 		Long: `gateway takes purge requests in over HTTP and stores them in Redis for the workers:
-webhooks of CMSs at /hooks/<source>, each as gateway.sources describes it, and Vercel's
-own purge API for programs with one of gateway.api_keys. Any number of gateways may
-run. It calls Vercel never and needs no token of it.
+webhooks of CMSs at /hooks/<source>, each as gateway.sources describes it, Vercel's
+own purge API for programs with one of gateway.api_keys, and with
+gateway.monitor.password the web UI at /monitor/purges and /monitor/. Any number of
+gateways may run. It calls Vercel never and needs no token of it.
 
 It serves /metrics, /healthz and /readyz at the same address, gateway.listen
 (127.0.0.1:8080). On SIGTERM it answers what it has accepted and ends.`,
@@ -156,7 +157,7 @@ func (p *process) tellFront(address net.Addr) {
 			p.log.Warn().Str("source", s.Name).Msg("enforce is false: whoever reaches the gateway may purge by this source")
 		}
 	}
-	p.log.Info().Stringer("listen", address).Strs("hooks", sources).Msg("gateway listening")
+	p.log.Info().Stringer("listen", address).Strs("hooks", sources).Bool("monitor", g.Monitor.Password != "").Msg("gateway listening")
 	if len(g.APIKeys) == 0 {
 		p.log.Info().Msg("neither the drop-in for Vercel's API nor the JSON API is served: gateway.api_keys is empty")
 	}

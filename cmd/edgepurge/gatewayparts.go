@@ -30,11 +30,15 @@ func (p *process) front() (*front, error) {
 	if err != nil {
 		return nil, err
 	}
+	watch, err := p.monitor(letters)
+	if err != nil {
+		return nil, err
+	}
 	return &front{
 		hooks:   hooks,
 		metrics: metricsHandler(p.registry),
 		ready:   &readiness{rdb: p.rdb},
-		parts:   parts,
+		parts:   append(parts, watch...),
 		letters: letters,
 	}, nil
 }
