@@ -126,9 +126,12 @@ func TestReadOnly(t *testing.T) {
 	assert.NotContains(t, s.get("/monitor/purges/live").body, "<button")
 	assert.Contains(t, s.get("/monitor/").body, `FLAG_READ_ONLY="true"`)
 	for _, c := range [][2]string{
-		{http.MethodPost, "/monitor/purges/release?account=acme&scope=account"}, {http.MethodPost, "/monitor/purges/replay?reason=bad_request"},
-		{http.MethodPost, "/monitor/api/queues/edgepurge-calls:pause"}, {http.MethodPost, "/monitor/api/queues/edgepurge-calls/archived_tasks:run_all"},
-		{http.MethodDelete, "/monitor/api/queues/edgepurge-calls/archived_tasks/01A"}, {http.MethodPut, "/monitor/purges"},
+		{http.MethodPost, "/monitor/purges/release?account=acme&scope=account"},
+		{http.MethodPost, "/monitor/purges/replay?reason=bad_request"},
+		{http.MethodPost, "/monitor/api/queues/edgepurge-calls:pause"},
+		{http.MethodPost, "/monitor/api/queues/edgepurge-calls/archived_tasks:run_all"},
+		{http.MethodDelete, "/monitor/api/queues/edgepurge-calls/archived_tasks/01A"},
+		{http.MethodPut, "/monitor/purges"},
 	} {
 		assert.Equal(t, http.StatusForbidden, s.do(c[0], c[1], nil).StatusCode, c)
 	}

@@ -22,7 +22,7 @@ func TestFormat_Request(t *testing.T) {
 	}
 	payload, err := p.Encode()
 	require.NoError(t, err)
-	assert.Equal(t, `{"summary":"urgent: delete 2 tags and 1 source image of prj in production","project":"prj","tags":["a","<b>&"],"src_images":["/x.png"],`+
+	assert.JSONEq(t, `{"summary":"urgent: delete 2 tags and 1 source image of prj in production","project":"prj","tags":["a","<b>&"],"src_images":["/x.png"],`+
 		`"source":"sanity/blog","settle":"2s","rebound":"1m0s","not_before":"2026-11-22T12:00:00Z","requested_at":"2026-11-22T12:00:00Z","id":"01A"}`,
 		formatPayload(tasks.TypeRequest, payload))
 }
@@ -35,7 +35,7 @@ func TestFormat_Call(t *testing.T) {
 	}
 	payload, err := c.Encode()
 	require.NoError(t, err)
-	assert.Equal(t, `{"summary":"delete 2 tags of prj","answer":"unauthorized: Vercel answered 401 forbidden: no (x-vercel-id fra1::x)","account":"acme","project":"prj",`+
+	assert.JSONEq(t, `{"summary":"delete 2 tags of prj","answer":"unauthorized: Vercel answered 401 forbidden: no (x-vercel-id fra1::x)","account":"acme","project":"prj",`+
 		`"tags":["a","b"],"lane":"prj:tag:delete:all:none:normal","claimed_at":"2026-11-22T12:00:00Z","calls_made":1,"id":"01B"}`,
 		formatPayload(tasks.TypeCall, payload))
 	c.Lane.Kind, c.Items = tasks.SrcImage, []string{"/a.png"}

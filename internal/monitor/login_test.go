@@ -132,9 +132,6 @@ func TestSessions(t *testing.T) {
 		if i < 5 {
 			one.ended[last] = time.Now().Add(time.Minute)
 		}
-		if i > 100 && i < endedMost-5 { // the walk over all is for the full table
-			i++
-		}
 	}
 	assert.LessOrEqual(t, len(one.ended), endedMost)
 	assert.Contains(t, one.ended, last)
