@@ -233,7 +233,7 @@ func (p *pacer) more() (tasks.Lane, bool) {
 // it may, claims the batch of the next one; nil if it did not.
 func (p *pacer) follow(ctx context.Context, b lanes.Batch, j Judgment) *lanes.Batch {
 	var next *lanes.Batch
-	if ctx.Err() == nil && j.isPlain() && !b.Probe {
+	if ctx.Err() == nil && j.isPlain() && !b.Probe && !b.Tracked {
 		if lane, ok := p.more(); ok {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 			defer cancel()

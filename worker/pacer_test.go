@@ -1,15 +1,23 @@
 package worker
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/edgepurge/edgepurge/internal/receipt"
+	"github.com/edgepurge/edgepurge/internal/redistest"
+	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -183,4 +191,58 @@ func TestPacer_WakeNeverBlocks(t *testing.T) {
 		p.wake()
 	}
 	assert.Len(t, p.wakeups, 1)
+}
+
+// A long backlog finishes a call and claims the next one in one exchange. What
+// must be written down besides is, all the same.
+func TestPacer_AStreakSettlesReceipts(t *testing.T) {
+	rdb, _ := redistest.Mini(t)
+	api := newAPI(t, emulator.Config{}, nil)
+	l := newLab(t, testConfig(api.URL), rdb).start()
+	p := filled(tasks.Purge{Track: true})
+	for i := range 20 * tasks.MaxTagsPerCall {
+		p.Tags = append(p.Tags, fmt.Sprintf("tag-%d", i))
+	}
+	require.NoError(t, rdb.HSet(t.Context(), receipt.Key(p.ID), receipt.Total, len(p.Tags)).Err())
+	l.request(p)
+	eventually(t, func() bool {
+		n, err := rdb.HGet(t.Context(), receipt.CountsKey("default", p.ID), receipt.Purged).Int()
+		return err == nil && n == len(p.Tags)
+	}, "all items are counted as purged")
+}
+
+// unfinished refuses a finish in a pipeline once.
+type unfinished struct{ left atomic.Int64 }
+
+func (*unfinished) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*unfinished) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h *unfinished) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() != "evalsha" || h.left.Add(-1) < 0 {
+			return next(ctx, cmds)
+		}
+		err := next(ctx, cmds[1:])
+		cmds[0].SetErr(io.ErrUnexpectedEOF)
+		return errors.Join(err, io.ErrUnexpectedEOF)
+	}
+}
+
+// A claim that went through beside a finish that did not is called all the same,
+// and the finish is done again: no lease must end first.
+func TestPacer_AFinishThatFailsBesideAClaim(t *testing.T) {
+	rdb, _ := redistest.Mini(t)
+	hook := &unfinished{}
+	hook.left.Store(3)
+	rdb.AddHook(hook)
+	api := newAPI(t, emulator.Config{}, nil)
+	l := newLab(t, testConfig(api.URL), rdb).start()
+	p := filled(tasks.Purge{})
+	for i := range 40 * tasks.MaxTagsPerCall {
+		p.Tags = append(p.Tags, fmt.Sprintf("tag-%d", i))
+	}
+	l.request(p)
+	eventually(t, l.idle, "everything is purged and nothing is leased")
+	assert.Negative(t, hook.left.Load(), "finishes were refused")
+	calls := len(api.all())
+	assert.Equal(t, 40, calls, "no call was repeated")
 }
