@@ -3,7 +3,9 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/edgepurge/edgepurge/enqueue"
 	"github.com/edgepurge/edgepurge/worker"
 )
 
@@ -33,6 +35,11 @@ type Redis struct {
 	// URL is redis://, rediss://, redis+sentinel:// or redis+cluster://, and may
 	// hold a password. It is not checked here. Default redis://127.0.0.1:6379/0.
 	URL string
+	// WaitReplicas is how many replicas must have a request before `purge` and
+	// the gateway accept it, 0 to 100; 0, the default, waits for none.
+	WaitReplicas int
+	// WaitTimeout bounds that wait, 1 ms to 1 m. Default 1 s.
+	WaitTimeout time.Duration
 }
 
 // origin is what Load remembers for faults that are not its own to report.
@@ -49,7 +56,7 @@ type origin struct {
 // Default returns the configuration of a program with neither a file nor variables.
 func Default() Config {
 	return Config{
-		Redis:   Redis{URL: "redis://127.0.0.1:6379/0"},
+		Redis:   Redis{URL: "redis://127.0.0.1:6379/0", WaitTimeout: enqueue.DefaultWaitTimeout},
 		Worker:  worker.DefaultConfig(),
 		Metrics: "127.0.0.1:9090",
 		Gateway: Gateway{Listen: "127.0.0.1:8080", Monitor: Monitor{User: "admin"}},

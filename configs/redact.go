@@ -57,11 +57,19 @@ func (r Redis) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
 
 // MarshalJSON writes the URL without password.
 func (r Redis) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct{ URL string }{redactURL(r.URL)})
+	return json.Marshal(r.redacted())
 }
 
 // MarshalYAML keeps goccy/go-yaml from writing the URL as it is.
-func (r Redis) MarshalYAML() (any, error) { return struct{ URL string }{redactURL(r.URL)}, nil }
+func (r Redis) MarshalYAML() (any, error) { return r.redacted(), nil }
+
+// shown is a Redis with nothing to hide, and so without methods.
+type shown Redis
+
+func (r Redis) redacted() shown {
+	r.URL = redactURL(r.URL)
+	return shown(r)
+}
 
 // redactURL hides more rather than less: a password may hold any character, so
 // everything up to the last "@" counts as one.

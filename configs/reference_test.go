@@ -96,7 +96,7 @@ projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 
 		}
 	}
 	slices.Sort(all)
-	require.Len(t, all, 103)
+	require.Len(t, all, 105)
 	return all
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/edgepurge/edgepurge/worker"
 )
@@ -19,6 +20,7 @@ func (r *reader) validate() {
 	if err := checkAddress(r.cfg.Metrics); err != nil && !r.broken["worker.metrics"] {
 		r.fault("worker.metrics", "%v", err)
 	}
+	r.validateWait()
 	r.validateGateway()
 	var out faults // kept apart: consequence is to see only what was wrong before
 	for _, err := range split(r.cfg.Worker.Validate()) {
@@ -35,6 +37,16 @@ func (r *reader) validate() {
 		}
 	}
 	r.faults = append(r.faults, out...)
+}
+
+// validateWait holds the wait for replicas against the bounds of enqueue.Config.
+func (r *reader) validateWait() {
+	if n := r.cfg.Redis.WaitReplicas; n < 0 || n > 100 {
+		r.fault("redis.wait_replicas", "%d is out of range: use 0 (off) to 100", n)
+	}
+	if d := r.cfg.Redis.WaitTimeout; d < time.Millisecond || d > time.Minute {
+		r.fault("redis.wait_timeout", "%s is out of range: use 1ms to 1m", d)
+	}
 }
 
 // missingToken reports whether a fault is RequireTokens's to report.

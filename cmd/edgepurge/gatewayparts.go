@@ -13,7 +13,9 @@ import (
 
 // front builds what the gateway serves.
 func (p *process) front() (*front, error) {
-	requests, err := enqueue.New(enqueue.Config{Client: p.rdb})
+	requests, err := enqueue.New(enqueue.Config{
+		Client: p.rdb, WaitReplicas: p.config.Redis.WaitReplicas, WaitTimeout: p.config.Redis.WaitTimeout,
+	})
 	if err != nil {
 		return nil, err
 	}

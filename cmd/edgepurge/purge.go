@@ -144,7 +144,9 @@ func (a *app) enqueue(ctx context.Context, c configs.Config, p tasks.Purge) (enq
 		return enqueue.Receipt{}, err
 	}
 	defer func() { _ = rdb.Close() }()
-	client, err := enqueue.New(enqueue.Config{Client: rdb, Source: cliSource})
+	client, err := enqueue.New(enqueue.Config{
+		Client: rdb, Source: cliSource, WaitReplicas: c.Redis.WaitReplicas, WaitTimeout: c.Redis.WaitTimeout,
+	})
 	if err != nil {
 		return enqueue.Receipt{}, err
 	}
