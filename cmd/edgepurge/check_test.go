@@ -3,10 +3,14 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/internal/redistest"
 )
 
@@ -58,6 +62,34 @@ func TestCheck_Miniredis(t *testing.T) {
 	assert.Contains(t, got.stdout, "ok    redis scripts: Lua works\n")
 	assert.Contains(t, got.stdout, "could not look")
 	assert.NotContains(t, got.stdout, "FAIL")
+}
+
+// A user who lacks a right learns which, and where to get it.
+func TestCheck_RedisRights(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rdb := s.Client(t)
+	rules := redisacl.Operator.Rules()
+	for user, rights := range map[string][]string{
+		"all":  rules,
+		"some": slices.DeleteFunc(slices.Clone(rules), func(rule string) bool { return rule == "+hvals" || rule == "+lrem" }),
+	} {
+		args := []any{"ACL", "SETUSER", user, "on", ">pw"}
+		for _, rule := range rights {
+			args = append(args, rule)
+		}
+		require.NoError(t, rdb.Do(t.Context(), args...).Err())
+	}
+	check := func(user string) string {
+		url := strings.Replace(s.URL(), "redis://", "redis://"+user+":pw@", 1)
+		return command(t, map[string]string{"EDGEPURGE_REDIS_URL": url, "VERCEL_TOKEN": "t"}, "check", "--offline").stdout
+	}
+	assert.NotContains(t, check("all"), "redis rights")
+	got := check("some")
+	assert.Contains(t, got, "warn  redis rights: the user lacks")
+	assert.Contains(t, got, "+hvals")
+	assert.Contains(t, got, "+lrem")
+	assert.NotContains(t, got, "+lpush")
 }
 
 // What Vercel's trouble says of a token: nothing.

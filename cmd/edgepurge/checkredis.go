@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/internal/overview"
+	"github.com/edgepurge/edgepurge/internal/redisacl"
 )
 
 const (
@@ -31,6 +32,7 @@ func (r *report) redis(ctx context.Context, rdb redis.UniversalClient) {
 	} else {
 		r.add(fine, "redis scripts", "Lua works")
 	}
+	r.rights(ctx, rdb)
 	text, err := rdb.Info(ctx).Result()
 	if err != nil {
 		r.add(doubtful, "redis settings", "could not look (INFO: %v)", err)
@@ -42,6 +44,16 @@ func (r *report) redis(ctx context.Context, rdb redis.UniversalClient) {
 	r.memory(info)
 	r.persistence(info)
 	r.workers(rdb)
+}
+
+// rights says what the user may not do that some command needs. Redis before 7.0
+// cannot tell, and a user without EVAL cannot ask: then it says nothing.
+func (r *report) rights(ctx context.Context, rdb redis.UniversalClient) {
+	missing, err := redisacl.Operator.Missing(ctx, rdb)
+	if err == nil && len(missing) > 0 {
+		r.add(doubtful, "redis rights", "the user lacks %s, so some of purge, status, hold, dead and check fail: see ACL SETUSER in docs/redis.md",
+			strings.Join(missing, " "))
+	}
 }
 
 // clock compares the clocks, at the middle of the round trip.
