@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/enqueue"
@@ -152,34 +151,4 @@ func (s *site) launch(t *testing.T, name string, args ...string) *process {
 	defer s.mu.Unlock()
 	s.processes = append(s.processes, p)
 	return p
-}
-
-// assertSecret looks for token and password, and for a race, in everything that
-// every process printed, and for the token in everything that Redis was told.
-func (s *site) assertSecret(t *testing.T) {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.processes {
-		text := p.out.String()
-		assert.NotContains(t, text, token, "%s prints the token", p.name)
-		assert.NotContains(t, text, password, "%s prints the password of Redis", p.name)
-		assert.NotContains(t, text, "DATA RACE", p.name)
-		assert.NotContains(t, text, "panic", p.name)
-	}
-	if !s.durable {
-		return
-	}
-	dir, err := s.rdb.ConfigGet(context.Background(), "dir").Result()
-	if !assert.NoError(t, err) {
-		return
-	}
-	logs, err := filepath.Glob(filepath.Join(dir["dir"], "appendonlydir", "*.aof"))
-	assert.NoError(t, err)
-	assert.NotEmpty(t, logs)
-	for _, log := range logs {
-		text, err := os.ReadFile(log)
-		assert.NoError(t, err)
-		assert.NotContains(t, string(text), token, "the token is stored in Redis")
-	}
 }
