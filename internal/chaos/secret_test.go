@@ -71,9 +71,18 @@ func TestSecrets_AreNowhere(t *testing.T) {
 	await(t, 20*time.Second, "letters", func() bool { return len(s.letters(t)) >= 2 })
 	require.NoError(t, s.ask(t.Context(), tasks.Purge{ID: "waiting", Project: "docs", Operation: tasks.Delete, Tags: []string{"held"}}))
 	for _, args := range [][]string{
-		{"status"}, {"status", "--json"}, {"hold", "list"}, {"hold", "list", "--json"}, {"dead", "list"}, {"dead", "list", "--json"},
-		{"dead", "show", s.letters(t)[0].ID}, {"dead", "show", s.letters(t)[0].ID, "--json"},
-		{"purge", "--project", "docs", "--tag", "a", "--json"}, {"check", "--offline"}, {"check", "--offline", "--json"}, {"version", "--json"},
+		{"status"},
+		{"status", "--json"},
+		{"hold", "list"},
+		{"hold", "list", "--json"},
+		{"dead", "list"},
+		{"dead", "list", "--json"},
+		{"dead", "show", s.letters(t)[0].ID},
+		{"dead", "show", s.letters(t)[0].ID, "--json"},
+		{"purge", "--project", "docs", "--tag", "a", "--json"},
+		{"check", "--offline"},
+		{"check", "--offline", "--json"},
+		{"version", "--json"},
 	} {
 		assert.NotEmpty(t, s.run(t, args...), args)
 	}

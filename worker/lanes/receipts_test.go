@@ -364,7 +364,7 @@ func TestReceipts_Expire(t *testing.T) {
 		assert.NotContains(t, key, "receipt", "it has expired, and settling late has not brought it back")
 		assert.NotContains(t, key, "carried")
 	}
-	assert.Equal(t, 1, len(r.pending(normal)), "the purge itself never expires")
+	assert.Len(t, r.pending(normal), 1, "the purge itself never expires")
 	assert.False(t, r.claim(normal).Tracked)
 }
 
