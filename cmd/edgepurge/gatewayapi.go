@@ -20,7 +20,7 @@ func (p *process) api(requests *enqueue.Client, metrics *gatewayMetrics) ([]part
 	}
 	metrics.initialiseAPI(gateway.Anonymous)
 	h, err := gateway.New(gateway.Config{
-		Enqueue: requests.Purge, Keys: keys, Count: metrics.exchange, Log: p.log,
+		Enqueue: requests.Purge, Status: requests.Status, Redis: p.rdb, Keys: keys, Count: metrics.exchange, Log: p.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway.api_keys: %w", err)

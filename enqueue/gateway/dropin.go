@@ -82,7 +82,7 @@ func vercelWords(f fault) string {
 }
 
 // show answers what Vercel's command line asks before it purges.
-func show(x *exchange) answer {
+func (h *Handler) show(_ context.Context, x *exchange) answer {
 	project := api.ProjectAt(x.r.URL.Path)
 	if project != "" && !x.caller.covers(project) {
 		return refuse(noProject, Forbidden)

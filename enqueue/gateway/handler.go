@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/edgepurge/edgepurge/enqueue"
@@ -20,11 +21,16 @@ import (
 // wait longer.
 const storeWithin = 5 * time.Second
 
-// Config is what a Handler works with. Enqueue is required.
+// Config is what a Handler works with. Enqueue, Status and Redis are required.
 type Config struct {
 	// Enqueue stores a purge request and returns once it is safe: the Purge of an
 	// enqueue.Client. It must end with its context.
 	Enqueue func(ctx context.Context, p tasks.Purge) (enqueue.Receipt, error)
+	// Status tells what became of a tracked purge: the Status of the same client.
+	Status func(ctx context.Context, id string) (enqueue.Status, error)
+	// Redis keeps what an Idempotency-Key stands for, for a day. It stays its
+	// caller's. Set its ContextTimeoutEnabled, or a slow one is waited for too long.
+	Redis redis.UniversalClient
 	// Keys let programs in; without any, nobody gets in.
 	Keys []Key
 	// Count is told what became of each exchange; source is the name of a key or
@@ -45,8 +51,8 @@ type Handler struct {
 // New returns a Handler, or all faults of the configuration at once.
 func New(c Config) (*Handler, error) {
 	keys, err := newKeyring(c.Keys)
-	if c.Enqueue == nil {
-		err = errors.Join(errors.New("gateway: Config.Enqueue is required"), err)
+	if c.Enqueue == nil || c.Status == nil || c.Redis == nil {
+		err = errors.Join(errors.New("gateway: Config.Enqueue, Config.Status and Config.Redis are required"), err)
 	}
 	if err != nil {
 		return nil, err
@@ -61,7 +67,7 @@ func New(c Config) (*Handler, error) {
 // Paths returns the prefixes below which a Handler serves something; one
 // without a slash at its end is a path.
 func Paths() []string {
-	return []string{"/v1/edge-cache/", "/v1/data-cache/", "/v2/user", "/v2/teams/", "/teams/", "/v9/projects/"}
+	return []string{OpenAPIPath, PurgesPath, PurgesPath + "/", "/v1/edge-cache/", "/v1/data-cache/", "/v2/user", "/v2/teams/", "/teams/", "/v9/projects/"}
 }
 
 // exchange is one request under way, and what its log line tells.
@@ -90,41 +96,46 @@ func (h *Handler) answer(ctx context.Context, x *exchange) (a answer) {
 			a = refuse(api.Refusal{Status: http.StatusInternalServerError, Message: "Internal server error"}, Unavailable)
 		}
 	}()
-	route, refused := find(x.r)
+	route, open, refused := find(x.r)
 	if refused != nil {
 		return *refused
 	}
-	if refused := h.authorize(x); refused != nil {
+	if refused := h.authorize(x); refused != nil && !open {
 		return *refused
 	}
-	return route(ctx, h, x)
+	return route(h, ctx, x)
 }
 
 // route does what is served at one method and path.
-type route func(ctx context.Context, h *Handler, x *exchange) answer
+type route func(h *Handler, ctx context.Context, x *exchange) answer
 
-// find returns the route of a request, or a 404 or 405.
-func find(r *http.Request) (route, *answer) {
-	method, found := http.MethodGet, route(nil)
-	path := r.URL.Path
+// find returns the route of a request and whether it needs no key, or a 404 or 405.
+func find(r *http.Request) (found route, open bool, refused *answer) {
+	method, path := http.MethodGet, r.URL.Path
 	endpoint, purges := api.Endpoints[path]
 	switch {
 	case purges:
-		method, found = http.MethodPost, func(ctx context.Context, h *Handler, x *exchange) answer { return h.dropIn(ctx, x, endpoint) }
+		method, found = http.MethodPost, func(h *Handler, ctx context.Context, x *exchange) answer { return h.dropIn(ctx, x, endpoint) }
+	case path == PurgesPath:
+		method, found = http.MethodPost, (*Handler).purge
+	case strings.HasPrefix(path, PurgesPath+"/"):
+		found = (*Handler).follow
 	case api.ShowsAt(path):
-		found = func(_ context.Context, _ *Handler, x *exchange) answer { return show(x) }
+		found = (*Handler).show
+	case path == OpenAPIPath:
+		found, open = (*Handler).describe, true
 	case path == api.PurgeAllPath || path == api.PurgeAllDataPath:
 		a := refuse(noPurgeAll, NotFound)
-		return nil, &a
+		return nil, false, &a
 	default:
 		a := refuse(api.NoEndpoint, NotFound)
-		return nil, &a
+		return nil, false, &a
 	}
 	if r.Method != method {
 		a := refuse(api.WrongMethod(method), BadMethod)
-		return nil, &a
+		return nil, false, &a
 	}
-	return found, nil
+	return found, open, nil
 }
 
 // authorize finds out whose key it is, or refuses as Vercel does.

@@ -26,7 +26,7 @@ func TestNew_AllFaultsOfTheKeysAtOnce(t *testing.T) {
 	}})
 	require.Error(t, err)
 	for _, part := range []string{
-		"Config.Enqueue is required", `Keys[1]: the name "shop" stands twice`, `Keys[2]: the name "a b"`, "Keys[3]: the name", `Keys[4]: the name ""`,
+		"Config.Enqueue, Config.Status and Config.Redis are required", `Keys[1]: the name "shop" stands twice`, `Keys[2]: the name "a b"`, "Keys[3]: the name", `Keys[4]: the name ""`,
 		`Keys[5]: the name "anonymous"`, "Keys[6]: another key has the same secret", "Keys[7]: the secret is missing", "Keys[8]: no project is named",
 	} {
 		assert.ErrorContains(t, err, part)

@@ -11,12 +11,15 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/internal/redistest"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -53,8 +56,13 @@ type desk struct {
 func newDesk(tb testing.TB, changes ...func(*Config)) *desk {
 	tb.Helper()
 	d := &desk{counts: map[counted]int{}}
+	rdb, _ := redistest.Mini(tb)
 	c := Config{
-		Enqueue: d.take, Keys: keys, Log: zerolog.New(zerolog.SyncWriter(&d.lines)),
+		Enqueue: d.take, Redis: rdb, Keys: keys,
+		Status: func(context.Context, string) (enqueue.Status, error) {
+			return enqueue.Status{}, enqueue.ErrUnknownReceipt
+		},
+		Log: zerolog.New(zerolog.SyncWriter(&d.lines)),
 		Count: func(source string, o Outcome) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -88,6 +96,29 @@ func (d *desk) take(ctx context.Context, p tasks.Purge) (enqueue.Receipt, error)
 type reply struct {
 	*http.Response
 	body string
+}
+
+// withClient lets a Handler store what it takes in, as a gateway does.
+func withClient(tb testing.TB, rdb redis.UniversalClient) func(*Config) {
+	tb.Helper()
+	client, err := enqueue.New(enqueue.Config{Client: rdb})
+	require.NoError(tb, err)
+	return func(c *Config) { c.Enqueue, c.Status, c.Redis = client.Purge, client.Status, rdb }
+}
+
+// stored returns the tasks in the queue of ordinary requests.
+func stored(tb testing.TB, rdb redis.UniversalClient) []tasks.Purge {
+	tb.Helper()
+	list, err := asynq.NewInspectorFromRedisClient(rdb).ListPendingTasks(tasks.QueueIntake, asynq.PageSize(1000))
+	if err != nil {
+		require.ErrorIs(tb, err, asynq.ErrQueueNotFound)
+	}
+	purges := make([]tasks.Purge, len(list))
+	for i, task := range list {
+		purges[i], err = tasks.DecodePurge(task.Payload)
+		require.NoError(tb, err)
+	}
+	return purges
 }
 
 // send asks with the shop's key, unless headers say otherwise.
