@@ -32,13 +32,13 @@ gateway:
 `
 
 // gatewayProcess runs the binary as a gateway until the end of the test.
-func gatewayProcess(t *testing.T, config, redisURL string) (url string, process *exec.Cmd, log *bytes.Buffer) {
+func gatewayProcess(t *testing.T, config, redisURL string) (url string, process *exec.Cmd, log *screen) {
 	t.Helper()
 	address, err := freeAddress()
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "edgepurge.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-	log = &bytes.Buffer{}
+	log = &screen{}
 	process = exec.Command("edgepurge", "gateway", "--config", file)
 	process.Env = append(os.Environ(), "EDGEPURGE_REDIS_URL="+redisURL, "EDGEPURGE_LISTEN="+address, "TOKEN="+secretToken)
 	process.Stderr = log

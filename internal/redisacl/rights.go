@@ -67,6 +67,9 @@ var Operator = Rights{
 	Channels: []string{"edgepurge:queued", "edgepurge:wake"},
 }
 
+// Gateway is what `edgepurge gateway` needs, dead letters, receipts and the web UI included.
+var Gateway = Operator.With(Rights{Commands: []string{"set", "zremrangebyrank"}})
+
 // With returns both rights, each once.
 func (r Rights) With(more Rights) Rights {
 	both := func(a, b []string) []string {
