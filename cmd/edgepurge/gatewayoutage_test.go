@@ -81,7 +81,7 @@ func deliver(url, tag string) (answer, error) {
 	return answer{tag, resp.StatusCode, resp.Header.Get("Retry-After"), time.Since(start)}, nil
 }
 
-// Redis hangs, is killed and comes back while deliveries come in: each is
+// Redis hangs, is full, is killed and comes back while deliveries come in: each is
 // answered in time, with 503 if it is not stored, and what was answered with 200
 // is there. At the end the gateway is told to stop in the midst of deliveries.
 func TestGateway_RedisAway(t *testing.T) {
@@ -133,6 +133,11 @@ func TestGateway_RedisAway(t *testing.T) {
 	await(http.StatusServiceUnavailable, "Redis hangs")
 	server.Resume(t)
 	await(http.StatusOK, "Redis goes on")
+	rdb := server.Client(t)
+	require.NoError(t, rdb.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	await(http.StatusServiceUnavailable, "Redis is full, and refuses at once")
+	require.NoError(t, rdb.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	await(http.StatusOK, "Redis has room")
 	server.Kill(t)
 	await(http.StatusServiceUnavailable, "Redis is gone")
 	server.Restart(t)
