@@ -47,25 +47,36 @@ func (h *hands) SetTime(at time.Time) {
 
 func (h *hands) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (h *hands) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
 func (h *hands) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		args := cmd.Args()
-		switch cmd.Name() {
-		case "time":
+		if cmd.Name() == "time" {
 			cmd.(*redis.TimeCmd).SetVal(h.at)
 			return nil
-		case "eval":
-			args[1] = h.reading(args[1].(string))
-		case "evalsha":
-			if script, ok := h.scripts[args[1].(string)]; ok {
-				args[1] = sha(script)
-			}
 		}
+		h.rewrite(cmd)
 		return next(ctx, cmd)
+	}
+}
+
+func (h *hands) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			h.rewrite(cmd)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// rewrite makes a script read the hands.
+func (h *hands) rewrite(cmd redis.Cmder) {
+	args := cmd.Args()
+	switch cmd.Name() {
+	case "eval":
+		args[1] = h.reading(args[1].(string))
+	case "evalsha":
+		if script, ok := h.scripts[args[1].(string)]; ok {
+			args[1] = sha(script)
+		}
 	}
 }
 

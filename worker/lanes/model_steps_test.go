@@ -15,7 +15,7 @@ import (
 func (m *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"": m.check, "absorb": m.absorbSome, "absorb more": m.absorbSome, "absorb again": m.absorbAgain,
-		"claim": m.claimSome, "claim more": m.claimSome, "succeed": m.succeed, "die": m.die, "retry": m.retry,
+		"claim": m.claimSome, "claim more": m.claimSome, "succeed": m.succeed, "go on": m.goOn, "die": m.die, "retry": m.retry,
 		"crash": m.crash, "hand back": m.handBack, "split": m.split, "attempt": m.attemptSome, "sweep": m.sweep,
 		"pass": m.passSome, "rate limit": m.limit, "resume": m.resume, "hold": m.hold, "release": m.release,
 		"probe": m.probe, "adapt": m.adapt, "learn": m.learn,
@@ -127,6 +127,18 @@ func (m *model) succeed(t *rapid.T) {
 	m.keep(b)
 	m.end(b, true)
 	b.stored = false
+}
+
+// goOn is a success and the next claim in one exchange.
+func (m *model) goOn(t *rapid.T) {
+	b := m.draw(t, func(b *stage) bool { return b.running && !b.Probe })
+	m.keep(b)
+	b.running, b.stored = false, false
+	got, err := m.FinishAndClaim(m.ctx(), m.pace, b.Batch, b.attempt, m.drawLane(), m.id("batch-"))
+	require.NoError(m.rt, err)
+	if got.Batch != nil {
+		m.take(*got.Batch)
+	}
 }
 
 func (m *model) die(t *rapid.T) { m.bury(t, m.draw(t, running)) }

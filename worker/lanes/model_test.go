@@ -270,7 +270,7 @@ var steps int
 
 func TestInvariants1To4_UnderAnyInterleaving(t *testing.T) {
 	// Thousands of steps: one costs a millisecond, on miniredis two.
-	for name, value := range map[string]string{"rapid.checks": "30", "rapid.steps": "50"} {
+	for name, value := range map[string]string{"rapid.checks": "50", "rapid.steps": "50"} {
 		if f := flags.Lookup(name); f.Value.String() == f.DefValue {
 			require.NoError(t, f.Value.Set(value))
 			t.Cleanup(func() { _ = f.Value.Set(f.DefValue) })
