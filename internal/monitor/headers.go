@@ -37,5 +37,6 @@ func serveAsset(w http.ResponseWriter, r *http.Request, name string) {
 	}
 	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])
 	w.Header().Set("Cache-Control", "no-cache") // a new version must not meet an old script
-	_, _ = w.Write(text) //nolint:gosec // one of our own files
+	//nolint:gosec // one of our own files
+	_, _ = w.Write(text)
 }

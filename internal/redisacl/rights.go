@@ -59,12 +59,12 @@ var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{
 		"info", "time", "memory|usage",
 		"del", "get", "hdel", "hget", "hkeys", "hlen", "hvals",
-		"llen", "lrange", "lrem", "sismember", "smembers",
+		"llen", "lrange", "lrem", "set", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem",
-		"zremrangebyscore", "zrevrange", "zscore",
+		"zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore",
 	}),
 	Keys:     []string{"asynq:*", "edgepurge:*"},
-	Channels: []string{"edgepurge:queued", "edgepurge:wake"},
+	Channels: []string{"edgepurge:queued", "asynq:cancel", "edgepurge:wake"},
 }
 
 // Gateway is what `edgepurge gateway` needs, dead letters, receipts and the web UI included.
