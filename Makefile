@@ -68,6 +68,10 @@ demo: ## play a CMS burst through the real path, without Redis, token or network
 dev: ## leave gateway, worker, emulated Vercel and embedded Redis running
 	$(GO) run ./cmd/edgepurge dev
 
+.PHONY: clients
+clients: ## drive Vercel's own clients against gateway and emulator; needs npm and redis-server
+	internal/clients/run
+
 .PHONY: clean
 clean: ## remove what was built and measured
 	rm -rf bin edgepurge bench.out
