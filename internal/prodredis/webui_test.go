@@ -23,12 +23,12 @@ import (
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
-// The operator of docs/redis.md may do all that the web UI has a button for.
+// The gateway of docs/redis.md may do all that the web UI has a button for.
 func TestACL_WebUI(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	admin := s.Client(t)
-	createUsers(t, admin)
+	createUsers(t, admin, "&asynq:cancel", "+set", "+zremrangebyrank") // what a gateway has beside the command line
 	rdb, err := redisurl.Open(as(t, s.URL(), "operator"), 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = rdb.Close() })

@@ -53,22 +53,21 @@ var Worker = Rights{
 	Channels: []string{"asynq:cancel", "edgepurge:queued", "edgepurge:wake"},
 }
 
-// Operator is what the command line needs, purge, status, hold, dead and check,
-// and the web UI.
+// Operator is what the command line needs: purge, status, hold, dead and check.
 var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{
 		"info", "time", "memory|usage",
 		"del", "get", "hdel", "hget", "hkeys", "hlen", "hvals",
-		"llen", "lrange", "lrem", "set", "sismember", "smembers",
+		"llen", "lrange", "lrem", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem",
-		"zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore",
+		"zremrangebyscore", "zrevrange", "zscore",
 	}),
 	Keys:     []string{"asynq:*", "edgepurge:*"},
-	Channels: []string{"edgepurge:queued", "asynq:cancel", "edgepurge:wake"},
+	Channels: []string{"edgepurge:queued", "edgepurge:wake"},
 }
 
 // Gateway is what `edgepurge gateway` needs, dead letters, receipts and the web UI included.
-var Gateway = Operator.With(Rights{Commands: []string{"set", "zremrangebyrank"}})
+var Gateway = Operator.With(Rights{Commands: []string{"set", "zremrangebyrank"}, Channels: []string{"asynq:cancel"}})
 
 // With returns both rights, each once.
 func (r Rights) With(more Rights) Rights {
