@@ -154,9 +154,12 @@ func milliseconds(at func(*tasks.Purge) *time.Duration) field {
 	}
 }
 
-// abbreviate keeps a message short, whatever the client calls a field.
+// abbreviate names a field in a message, whatever the client calls it.
 func abbreviate(s string) string {
 	const most = 64
+	if s == "" {
+		return `""`
+	}
 	if len(s) <= most {
 		return s
 	}
