@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/configs"
@@ -29,6 +30,8 @@ type purgeFlags struct {
 	invalidate bool
 	deadline   time.Duration
 	dryRun     bool
+	wait       bool
+	status     string
 	json       bool
 }
 
@@ -38,8 +41,12 @@ func newPurgeCommand(a *app) *cobra.Command {
 		Use:   "purge",
 		Short: "Ask for a purge",
 		Long: `purge stores a purge request in Redis, where the workers find it, and prints its
-receipt. It does not wait for the purge. Whatever is wrong with the request is told
-before anything is stored.
+receipt. Whatever is wrong with the request is told before anything is stored.
+
+With --wait it shows how far the workers are until every item is purged or dead, and
+fails if one is dead. With --track it returns at once, and --status asks later, for 24
+hours after each change, with --wait once more until the end. What is asked for goes on
+in any case, whoever waits or stops waiting.
 
 A file given with --from-file holds one tag a line, as it is: there are no comments
 and no quotes. Empty lines are skipped, and so is the carriage return of a Windows
@@ -49,6 +56,8 @@ line end. The file "-" is the standard input.`,
   edgepurge purge --tag post-1 --deadline 60s --settle 2s --rebound 1m
   edgepurge purge --src-image /img/hero.png --priority urgent
   edgepurge purge --from-file tags.txt --priority bulk --dry-run
+  edgepurge purge --tag post-1 --priority urgent --wait
+  edgepurge purge --status 01JD9X7M0000000000000000AB --json
   edgepurge purge --tag '*' --all --at 2026-12-01T09:00:00Z`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -56,7 +65,12 @@ line end. The file "-" is the standard input.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.purge(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("status") {
+				return a.receipt(cmd, &f)
+			}
+			return a.purge(cmd, &f)
+		},
 	}
 	flags, p := cmd.Flags(), &f.purge
 	flags.StringVar(&p.Project, "project", "", "`project` id or name (default VERCEL_PROJECT_ID)")
@@ -71,12 +85,18 @@ line end. The file "-" is the standard input.`,
 	flags.Var(&span{&p.Rebound, time.Millisecond}, "rebound", "purge once more, so long after the first purge")
 	flags.Var(&instant{&p.NotBefore}, "at", "purge at that time, such as 2026-12-01T09:00:00Z")
 	flags.BoolVar(&p.AllowAll, "all", false, `let --tag '*' purge the whole project`)
+	flags.BoolVar(&f.wait, "wait", false, "wait until every item is purged or dead, and fail if one is dead")
+	flags.BoolVar(&p.Track, "track", false, "let --status tell later what became of it")
+	flags.StringVar(&f.status, "status", "", "ask for nothing, but tell what became of a tracked `receipt`")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check the request and show what would be enqueued; needs no Redis")
 	jsonFlag(cmd, &f.json)
 	return cmd
 }
 
 func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
+	if f.dryRun && (f.wait || f.purge.Track) {
+		return usagef(cmd, "--dry-run stores nothing that could be followed: leave --wait and --track out")
+	}
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -91,14 +111,25 @@ func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
 	if f.dryRun {
 		return a.dryRun(c, p, f.json)
 	}
-	receipt, err := a.enqueue(cmd.Context(), c, p)
+	p.Track = p.Track || f.wait
+	client, err := a.openProducer(cmd.Context(), c)
 	if err != nil {
 		return err
 	}
-	if f.json {
+	defer client.end()
+	receipt, err := client.ask(cmd.Context(), p)
+	if err != nil {
+		return err
+	}
+	if !f.json {
+		a.printf("receipt %s: %s in %s\n", receipt.ID, count(receipt.Items, "item"), count(receipt.Tasks, "task"))
+	}
+	switch {
+	case f.wait:
+		return a.wait(cmd.Context(), client, receipt.ID, f.json)
+	case f.json:
 		return a.printJSON(receiptJSON(receipt))
 	}
-	a.printf("receipt %s: %s in %s\n", receipt.ID, count(receipt.Items, "item"), count(receipt.Tasks, "task"))
 	return nil
 }
 
@@ -138,21 +169,35 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 	return p, nil
 }
 
-func (a *app) enqueue(ctx context.Context, c configs.Config, p tasks.Purge) (enqueue.Receipt, error) {
+// producer asks for purges and follows them.
+type producer struct {
+	*enqueue.Client
+	config configs.Config
+	rdb    redis.UniversalClient
+}
+
+// openProducer connects. The caller calls end.
+func (a *app) openProducer(ctx context.Context, c configs.Config) (*producer, error) {
 	rdb, err := a.openRedis(ctx, c)
 	if err != nil {
-		return enqueue.Receipt{}, err
+		return nil, err
 	}
-	defer func() { _ = rdb.Close() }()
 	client, err := enqueue.New(enqueue.Config{
 		Client: rdb, Source: cliSource, WaitReplicas: c.Redis.WaitReplicas, WaitTimeout: c.Redis.WaitTimeout,
 	})
 	if err != nil {
-		return enqueue.Receipt{}, err
+		_ = rdb.Close()
+		return nil, err
 	}
+	return &producer{client, c, rdb}, nil
+}
+
+func (p *producer) end() { _ = p.rdb.Close() }
+
+func (p *producer) ask(ctx context.Context, request tasks.Purge) (enqueue.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, purgeWait)
 	defer cancel()
-	return client.Purge(ctx, p)
+	return p.Purge(ctx, request)
 }
 
 type wireReceipt struct {

@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "until": until, "fetch": fetch, "answers": answers, "expand": expand, "firstid": firstID, "sigterm": sigterm,
+					"exits": exits, "until": until, "fetch": fetch, "answers": answers, "expand": expand, "firstid": firstID, "stdoutid": stdoutID, "sigterm": sigterm,
 					"faults": w.faults, "purged": w.purged,
 				},
 			})
@@ -196,6 +196,16 @@ func firstID(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: firstid variable, after a command that listed something")
 	}
 	ts.Setenv(args[0], list[0].ID)
+}
+
+// stdoutID sets a variable to the id of the JSON object in the standard output.
+func stdoutID(ts *testscript.TestScript, _ bool, args []string) {
+	var one struct{ ID string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &one))
+	if len(args) != 1 || one.ID == "" {
+		ts.Fatalf("usage: stdoutid variable, after a command that printed an object with an id")
+	}
+	ts.Setenv(args[0], one.ID)
 }
 
 // faults sets the faults of the emulated Vercel, in its JSON form.
