@@ -107,9 +107,10 @@ func (l *Lanes) Claim(ctx context.Context, pace Pace, lane tasks.Lane, batch str
 	return answerOf(claimScript.Run(ctx, l.rdb, names, args...), lane, batch)
 }
 
-// FinishAndClaim is Finish of a call that succeeded and was no probe, and Claim,
-// in one exchange with Redis. With an error either may have failed, and if there
-// is a batch in spite of it, that one is leased and Finish was not done.
+// FinishAndClaim is Finish of a call that succeeded, was no probe and is not
+// tracked (Settle comes first), and Claim, in one exchange with Redis. With an
+// error either may have failed, and if there is a batch in spite of it, that one
+// is leased and Finish was not done.
 func (l *Lanes) FinishAndClaim(ctx context.Context, pace Pace, done Batch, attempt int, lane tasks.Lane, batch string) (Claim, error) {
 	names, args, err := claimOf(pace, lane, batch)
 	if err != nil {
