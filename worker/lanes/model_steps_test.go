@@ -41,11 +41,14 @@ func (m *model) absorbSome(*rapid.T) {
 	if wait := m.drawMS("not before", 0, 0, 0, 90_000); wait > 0 {
 		a.NotBefore = m.time().Add(wait)
 	}
+	if rapid.Bool().Draw(m.rt, "tracked") {
+		a.Receipt = a.Request
+	}
 	m.ask(a)
 	m.last = a
 	due := max(m.nowMS()+a.Settle.Milliseconds(), a.NotBefore.UnixMilli())
 	for _, item := range a.Items {
-		m.wishes = append(m.wishes, &wish{family: a.Lane.Family(), item: item, accepted: m.step, due: due, rebound: a.Rebound.Milliseconds()})
+		m.wishes = append(m.wishes, &wish{family: a.Lane.Family(), item: item, accepted: m.step, due: due, rebound: a.Rebound.Milliseconds(), receipt: a.Receipt})
 	}
 }
 
@@ -114,7 +117,10 @@ func (m *model) end(b *stage, succeeded bool) {
 }
 
 // keep marks what a call (or a dead letter) that began at a step settles.
-func (m *model) keep(b *stage) {
+func (m *model) keep(b *stage, outcome Outcome) {
+	for range 2 { // the reply was lost, say
+		require.NoError(m.rt, m.Settle(m.ctx(), "acme", b.Batch, outcome))
+	}
 	for _, w := range m.wishes {
 		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.accepted <= b.step && w.due <= b.start {
 			w.kept = true
@@ -124,7 +130,7 @@ func (m *model) keep(b *stage) {
 
 func (m *model) succeed(t *rapid.T) {
 	b := m.draw(t, running)
-	m.keep(b)
+	m.keep(b, Purged)
 	m.end(b, true)
 	b.stored = false
 }
@@ -144,7 +150,7 @@ func (m *model) goOn(t *rapid.T) {
 func (m *model) die(t *rapid.T) { m.bury(t, m.draw(t, running)) }
 
 func (m *model) bury(t *rapid.T, b *stage) {
-	m.keep(b)
+	m.keep(b, Died)
 	b.stored = rapid.Bool().Draw(t, "replayed")
 	m.end(b, false)
 	b.attempt = 0
@@ -195,7 +201,7 @@ func (m *model) attemptOf(b *stage, half bool) {
 	default:
 		b.attempt++
 		b.running = true
-		b.Probe = got.Batch.Probe
+		b.Probe, b.Tracked = got.Batch.Probe, got.Batch.Tracked
 		m.begin(*got.Batch, false)
 		require.Equal(m.rt, got, m.acquire(b.Batch, b.attempt, half))
 	}
@@ -249,7 +255,7 @@ func (m *model) probe(t *rapid.T) {
 			m.holdBecauseOf(t, b)
 			return
 		}
-		m.keep(b)
+		m.keep(b, Purged)
 		m.end(b, true)
 		return
 	}

@@ -27,6 +27,7 @@ type wish struct {
 	rebound      int64
 	claimed      bool // by its first call
 	kept         bool // a call succeeded, or a dead letter shows it
+	receipt      string
 }
 
 // stage is where a batch is, besides its lease in Redis.
@@ -161,6 +162,7 @@ func (m *model) check(*rapid.T) {
 	}
 	require.LessOrEqual(m.rt, m.rdb.ZCard(m.ctx(), keysOf("acme").inflight()).Val(), int64(m.pace.InFlight), "calls in flight")
 	m.checkHolds()
+	m.checkReceipts(false)
 }
 
 func (m *model) checkHolds() {
@@ -232,7 +234,7 @@ func (m *model) drain() {
 				m.attemptOf(b, false)
 			}
 			if b.running {
-				m.keep(b)
+				m.keep(b, Purged)
 				m.end(b, true)
 				b.stored = false
 			}
@@ -261,6 +263,33 @@ func (m *model) drain() {
 	for _, lane := range families {
 		for _, p := range tasks.Priorities {
 			assert.Empty(m.rt, m.again(lane.With(p)))
+		}
+	}
+	m.checkReceipts(true)
+	for _, of := range []string{"receipts", "carried"} {
+		left, err := m.rdb.Keys(m.ctx(), "edgepurge:{acme}:"+of+":*").Result()
+		require.NoError(m.rt, err)
+		assert.Empty(m.rt, left, "nobody waits for them any more")
+	}
+}
+
+// checkReceipts: no item is counted before its call came, and in the end each is
+// counted once.
+func (m *model) checkReceipts(ended bool) {
+	asked, kept := map[string]int{}, map[string]int{}
+	for _, w := range m.wishes {
+		if w.receipt != "" {
+			asked[w.receipt]++
+			if w.kept {
+				kept[w.receipt]++
+			}
+		}
+	}
+	for id := range asked {
+		n := m.counted(id)
+		require.LessOrEqual(m.rt, n.purged+n.dead, kept[id], "receipt %s counts what did not happen", id)
+		if ended {
+			require.Equal(m.rt, asked[id], n.purged+n.dead, "receipt %s", id)
 		}
 	}
 }
