@@ -93,8 +93,10 @@ func TestReceipt_DoneUnderABudget(t *testing.T) {
 func TestReceipt_RetryAndWait(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		answers := []*reply{
-			{status: http.StatusServiceUnavailable}, {status: http.StatusTooManyRequests, header: map[string]string{"Retry-After": "1"}},
-			{status: http.StatusServiceUnavailable}, {status: http.StatusServiceUnavailable},
+			{status: http.StatusServiceUnavailable},
+			{status: http.StatusTooManyRequests, header: map[string]string{"Retry-After": "1"}},
+			{status: http.StatusServiceUnavailable},
+			{status: http.StatusServiceUnavailable},
 		}
 		release := make(chan struct{})
 		a := newAPI(t, emulator.Config{}, nil)
