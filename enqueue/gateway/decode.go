@@ -79,7 +79,7 @@ func missesItemsOnlyFor(f fault, broken map[string]bool) bool {
 // objectFault words what is wrong with the body as a whole.
 func objectFault(err error) fault {
 	if f, ok := errors.AsType[*tasks.FieldError](err); ok {
-		return fault{f.Field, strings.Replace(f.Problem, "the payload", "the body", 1)}
+		return fault{abbreviate(f.Field), strings.Replace(f.Problem, "the payload", "the body", 1)}
 	}
 	said := strings.TrimPrefix(err.Error(), tasks.ErrInvalid.Error()+": ")
 	return fault{"body", strings.Replace(said, "payload", "it", 1)}
