@@ -138,7 +138,7 @@ func (m *model) succeed(t *rapid.T) {
 // goOn is a success and the next claim in one exchange.
 func (m *model) goOn(t *rapid.T) {
 	b := m.draw(t, func(b *stage) bool { return b.running && !b.Probe })
-	m.keep(b)
+	m.keep(b, Purged)
 	b.running, b.stored = false, false
 	got, err := m.FinishAndClaim(m.ctx(), m.pace, b.Batch, b.attempt, m.drawLane(), m.id("batch-"))
 	require.NoError(m.rt, err)
