@@ -160,12 +160,24 @@ func answerOf(cmd *redis.Cmd, lane tasks.Lane, batch string) (Claim, error) {
 	if err != nil {
 		return Claim{}, fmt.Errorf("claim from lane %s: %w", lane.ID(), err)
 	}
-	if reply[0] == "refused" {
+	switch reply[0] {
+	case "refused":
 		return Claim{Refused: refusal(reply[1]), Wait: waitOf(reply[2], reply[3])}, nil
+	case "claimed before":
+		text, _ := reply[1].(string)
+		b, err := decodeBatch(batch, text)
+		return Claim{Batch: b}, err
 	}
-	text, _ := reply[1].(string)
-	b, err := decodeBatch(batch, text)
-	return Claim{Batch: b}, err
+	found, _ := reply[1].([]any)
+	items := make([]string, len(found))
+	for i := range found {
+		items[i], _ = found[i].(string)
+	}
+	return Claim{Batch: &Batch{
+		ID: batch, Lane: lane, Items: items, DeadlineSeconds: integer(reply[2]),
+		ClaimedAt: millis(reply[3]), Due: millis(reply[4]),
+		Probe: integer(reply[5]) == 1, Adapting: integer(reply[6]) == 1, Tracked: integer(reply[7]) == 1,
+	}}, nil
 }
 
 // record is a batch as the scripts write it.

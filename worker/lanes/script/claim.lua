@@ -16,7 +16,7 @@ local urgent = p == 1
 
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('HGET', batches, batch)
-if before then return { 'claimed', before } end
+if before then return { 'claimed before', before } end
 -- So late that the lease had ended and the items had gone back: a batch under this
 -- id could not be restored a second time.
 if is_superseded(batch) then return { 'refused', 'superseded', ms(now), ms(now) } end
@@ -137,4 +137,6 @@ else
   redis.call('HDEL', lanes, lane_id)
   redis.call('ZREMRANGEBYSCORE', served, '-inf', ms(now - 86400000)) -- projects that went quiet
 end
-return { 'claimed', record }
+-- Not the record: of all claims this one is worth not being parsed again.
+local function bit(b) return b and 1 or 0 end
+return { 'claimed', items, deadline, ms(now), ms(oldest), bit(is_probe), bit(is_adapting), bit(tracked) }

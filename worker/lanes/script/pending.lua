@@ -103,8 +103,11 @@ local function add_all(p, items, from, due, rebound)
   for start = from, #items, 1000 do
     local stop = math.min(start + 999, #items)
     local scores = {}
-    for q = 1, 3 do scores[q] = redis.call('ZMSCORE', pending[q], unpack(items, start, stop)) end
-    local fresh = {}
+    for q = 1, 3 do
+      local some = redis.call('EXISTS', pending[q]) == 1
+      scores[q] = some and redis.call('ZMSCORE', pending[q], unpack(items, start, stop)) or {}
+    end
+    local fresh, at_due = {}, ms(due)
     for i = start, stop do
       local at, old
       for q = 1, 3 do
@@ -115,8 +118,8 @@ local function add_all(p, items, from, due, rebound)
         local outcome = add(p, items[i], due, rebound, at, old)
         count[outcome] = count[outcome] + 1
       else
-        fresh[#fresh + 1] = ms(due)
-        fresh[#fresh + 1] = items[i]
+        local n = #fresh
+        fresh[n + 1], fresh[n + 2] = at_due, items[i]
         count.added = count.added + 1
       end
     end
