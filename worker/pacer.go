@@ -182,10 +182,11 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	wait := longestSleep
+	next := longestSleep
 	if !view.Next.IsZero() {
-		wait = min(wait, view.Next.Sub(view.Now))
+		next = min(next, view.Next.Sub(view.Now))
 	}
+	wait := next
 	for _, lane := range order(view) {
 		got, err := p.lanes.Claim(ctx, p.account.pace(lane), lane, ulid.Make().String())
 		if err != nil {
@@ -193,7 +194,7 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 		}
 		if got.Batch != nil {
 			if len(view.Ready) == 1 {
-				p.streak.begin(lane)
+				p.streak.begin(lane, next)
 			}
 			return got.Batch, 0, nil
 		}
