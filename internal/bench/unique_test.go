@@ -7,7 +7,6 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
-	"github.com/edgepurge/edgepurge/worker"
 )
 
 const tagsPerRequest = 100
@@ -37,7 +36,7 @@ func BenchmarkUniqueTags(b *testing.B) {
 func uniqueTags(b *testing.B, n int, f figures) (calls int) {
 	r := newRig(b, emulator.Config{})
 	defer r.close()
-	r.worker(func(c *worker.Config) { c.Accounts[0].Budget.InFlight = obviousConcurrency }) // as many calls at a time
+	r.worker(nil)
 	time.Sleep(settle)
 	start, cpu := time.Now(), r.cpu()
 	produce(n/tagsPerRequest, func(i int) {
