@@ -2,6 +2,8 @@ package worker
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -81,6 +83,17 @@ func (a *account) project(name string) Project {
 	// The project moved to another account while its items waited here: they
 	// still belong to this one's token, paced by the defaults.
 	return DefaultProject()
+}
+
+// labels are the project entries that its items are counted under, in metrics.
+// Projects without an entry of their own share "*", so that what producers name
+// makes no series.
+func (a *account) labels() []string {
+	labels := slices.Collect(maps.Keys(a.projects))
+	if a.rest != nil {
+		labels = append(labels, AnyProject)
+	}
+	return labels
 }
 
 // pace is how the items of a lane may be let go by this configuration.

@@ -13,9 +13,11 @@ import (
 
 // asynq deletes archived tasks silently past 9,999 and after 90 days, and its
 // script breaks for good on 8,000 old ones at once (asynq.md, 4.3). So nothing
-// is archived past maxLetters, and old letters are told about in time.
+// is archived past MaxLetters, and old letters are told about in time.
 const (
-	maxLetters       = 5000
+	// MaxLetters is how many dead letters the archive of a queue may hold. Past it
+	// what would die is held instead.
+	MaxLetters       = 5000
 	oldLetter        = 80 * 24 * time.Hour
 	archiveFullDelay = time.Minute
 )

@@ -90,7 +90,7 @@ func TestHandler_UnknownTypeIsADeadLetter(t *testing.T) {
 	err := h.ProcessTask(t.Context(), mail)
 	require.ErrorIs(t, err, asynq.SkipRetry)
 	assert.ErrorContains(t, err, `task type "mail:send" is not edgepurge's: delete it with`)
-	assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total", "reason", "invalid"), 0)
+	assert.InDelta(t, 1, l.metric("edgepurge_buried_total", "reason", "invalid"), 0)
 
 	l.fillArchive()
 	var later *laterError

@@ -178,7 +178,7 @@ func TestAttempt_ExhaustedIsADeadLetter(t *testing.T) {
 	err := l.attempt(c)
 	require.ErrorIs(t, err, asynq.SkipRetry)
 	require.EqualError(t, err, "server_error: every attempt failed: Vercel answered 503 internal_server_error: Down")
-	assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total", "reason", "server_error"), 0)
+	assert.InDelta(t, 1, l.metric("edgepurge_buried_total", "reason", "server_error"), 0)
 	assert.Empty(t, l.holds())
 	assert.Empty(t, l.status().InFlight)
 }
@@ -264,13 +264,13 @@ func TestAttempt_HopelessCallsBecomeDeadLetters(t *testing.T) {
 			require.ErrorIs(t, err, asynq.SkipRetry)
 			assert.ErrorContains(t, err, string(c.reason)+": ")
 			assert.ErrorContains(t, err, c.message)
-			assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total", "reason", string(c.reason)), 0)
+			assert.InDelta(t, 1, l.metric("edgepurge_buried_total", "reason", string(c.reason)), 0)
 
 			l.fillArchive()
 			var later *laterError
 			require.ErrorAs(t, process(), &later)
 			assert.ErrorContains(t, later, "the archive is full")
-			assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total"), 0)
+			assert.InDelta(t, 1, l.metric("edgepurge_buried_total"), 0)
 		})
 	}
 }

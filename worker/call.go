@@ -39,7 +39,7 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 	end := time.Now()
 	j := judge(answer, err, b.Lane.Kind, len(b.Items), end)
 
-	c.metrics.calls.WithLabelValues(a.Name, string(b.Lane.Kind), string(b.Lane.Operation), j.Verdict.String(), statusLabel(j)).Inc()
+	c.metrics.call(a.Name, b.Lane.Kind, b.Lane.Operation, j).Inc()
 	c.metrics.duration.Observe(end.Sub(start).Seconds())
 	c.metrics.sizes.Observe(float64(len(b.Items)))
 	if j.Verdict == Done {

@@ -359,7 +359,7 @@ func (l *lab) metric(name string, labels ...string) float64 {
 				match = match && has[labels[i]] == labels[i+1]
 			}
 			if match {
-				sum += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}

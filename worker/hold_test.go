@@ -67,7 +67,7 @@ func TestHold_OneLetterThenTheItemsWait(t *testing.T) {
 		require.NoError(t, l.attempt(callNamed("c", "y")))
 		assert.Equal(t, []string{"y"}, l.pending(tagLane("prj")))
 		assert.Len(t, api.all(), 1)
-		assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total"), 0)
+		assert.InDelta(t, 1, l.metric("edgepurge_buried_total"), 0)
 		assert.InDelta(t, 1, l.metric("edgepurge_returned_batches_total", "reason", "held"), 0)
 	})
 }
@@ -133,7 +133,7 @@ func TestHold_CallsUnderWayAreHandedBack(t *testing.T) {
 		assert.Equal(t, "batch-x", found[0].ID)
 		assert.ElementsMatch(t, []string{"y", "z"}, l.pending(tagLane("prj")))
 		assert.Empty(t, l.status().InFlight)
-		assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total", "reason", "unauthorized"), 0)
+		assert.InDelta(t, 1, l.metric("edgepurge_buried_total", "reason", "unauthorized"), 0)
 
 		// And the task that was stored ends as a letter without a call.
 		err = l.attempts.ProcessTask(t.Context(), asynq.NewTask(found[0].Type, found[0].Payload))
@@ -158,7 +158,7 @@ func TestHold_FailedProbeExtendsIt(t *testing.T) {
 			require.NoError(t, l.attempt(callNamed(item+"-next", item)))
 			assert.Len(t, api.all(), i+2, "and the only one")
 		}
-		assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total"), 0)
+		assert.InDelta(t, 1, l.metric("edgepurge_buried_total"), 0)
 	})
 }
 
@@ -207,7 +207,7 @@ func TestHold_ArchiveFull(t *testing.T) {
 		assert.Equal(t, "archive_full", l.holds()[0].Reason)
 		assert.Len(t, letters(t, rdb), 1, "nothing was added")
 		assert.Zero(t, queued(t, rdb))
-		assert.Zero(t, l.metric("edgepurge_dead_letters_total"))
+		assert.Zero(t, l.metric("edgepurge_buried_total"))
 		assert.InDelta(t, 2, l.metric("edgepurge_returned_batches_total", "reason", "archive_full"), 0)
 	})
 }
@@ -255,5 +255,5 @@ func TestHold_ExpiredTokenCostsOneLetter(t *testing.T) {
 		}
 	}
 	assert.Len(t, letters(t, rdb), 1)
-	assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total"), 0)
+	assert.InDelta(t, 1, l.metric("edgepurge_buried_total"), 0)
 }

@@ -27,22 +27,38 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	p, err := tasks.DecodePurge(t.Payload())
 	if err != nil {
 		task, _ := asynq.GetTaskID(ctx)
-		return in.buryPart(ctx, guessPart(task, t.Payload()), Invalid, err)
+		p = guessPurge(t.Payload())
+		err = in.buryPart(ctx, guessPart(task, t.Payload()), Invalid, err)
+	} else {
+		err = in.absorb(ctx, &p)
 	}
+	in.metrics.request(&p, in.label(p.Project), err, time.Now())
+	return err
+}
+
+// label is the project entry that a project's items are counted under.
+func (in *intake) label(project string) string {
+	if a := accountOf(in.accounts, project); a != nil {
+		return a.project(project).Project
+	}
+	return AnyProject
+}
+
+// absorb puts the items of a request into their lanes, or says why it cannot.
+func (in *intake) absorb(ctx context.Context, p *tasks.Purge) error {
 	a := accountOf(in.accounts, p.Project)
 	if a == nil {
-		return in.buryPart(ctx, partOf(&p), NoAccount, fmt.Errorf(
+		return in.buryPart(ctx, partOf(p), NoAccount, fmt.Errorf(
 			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
 	}
 	if a.isFull() {
-		return in.refuse(ctx, a, partOf(&p))
+		return in.refuse(ctx, a, partOf(p))
 	}
-	receipt, err := in.track(ctx, a, &p)
+	receipt, err := in.track(ctx, a, p)
 	if err != nil {
-		in.metrics.requests.WithLabelValues(requestRetried).Inc()
 		return err
 	}
-	label := a.project(p.Project).Project // of the configuration: a bounded set
+	label := in.label(p.Project)
 	for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
 		items := p.Items(kind)
 		if len(items) == 0 {
@@ -54,7 +70,6 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 			Settle: p.Settle, NotBefore: p.NotBefore, Rebound: p.Rebound, Receipt: receipt,
 		})
 		if err != nil {
-			in.metrics.requests.WithLabelValues(requestRetried).Inc()
 			return err
 		}
 		in.metrics.items.WithLabelValues(label, itemAccepted).Add(float64(absorbed.Added + absorbed.Again))
@@ -62,7 +77,6 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 		in.log.Debug().Str("request", p.ID).Str("source", p.Source).Str("account", a.Name).Str("lane", lane.ID()).
 			Int("added", absorbed.Added).Int("again", absorbed.Again).Int("duplicate", absorbed.Duplicate).Msg("absorbed")
 	}
-	in.metrics.requests.WithLabelValues(requestAbsorbed).Inc()
 	return nil
 }
 
@@ -73,7 +87,6 @@ func (in *intake) refuse(ctx context.Context, a *account, of part) error {
 	if a.Backlog.WhenFull == FullDead {
 		return in.buryPart(ctx, of, BacklogFull, err)
 	}
-	in.metrics.requests.WithLabelValues(requestRetried).Inc()
 	return &laterError{after: backlogFullDelay, why: fmt.Sprintf("%s: %v", BacklogFull, err)}
 }
 
@@ -88,10 +101,8 @@ func (in *intake) bury(reason Reason, err error) error {
 		return lookErr
 	}
 	if full {
-		in.metrics.requests.WithLabelValues(requestRetried).Inc()
 		return &laterError{after: archiveFullDelay, why: fmt.Sprintf("%s, and the archive is full: %v", reason, err)}
 	}
-	in.metrics.requests.WithLabelValues(requestDead).Inc()
 	in.metrics.letters.WithLabelValues(string(reason)).Inc()
 	return &letterError{reason: reason, cause: err}
 }

@@ -89,7 +89,7 @@ func TestIntake_HopelessRequestsBecomeDeadLetters(t *testing.T) {
 			require.ErrorIs(t, err, asynq.SkipRetry)
 			assert.ErrorContains(t, err, string(c.reason)+": ")
 			assert.ErrorContains(t, err, c.message)
-			assert.InDelta(t, 1, l.metric("edgepurge_dead_letters_total", "reason", string(c.reason)), 0)
+			assert.InDelta(t, 1, l.metric("edgepurge_buried_total", "reason", string(c.reason)), 0)
 			assert.InDelta(t, 1, l.metric("edgepurge_requests_total", "outcome", "dead"), 0)
 		})
 	}
@@ -115,7 +115,7 @@ func TestIntake_ArchiveFullWaits(t *testing.T) {
 	assert.Equal(t, archiveFullDelay, later.after)
 	assert.NotErrorIs(t, err, asynq.SkipRetry)
 	assert.ErrorContains(t, err, "the archive is full")
-	assert.Zero(t, l.metric("edgepurge_dead_letters_total"))
+	assert.Zero(t, l.metric("edgepurge_buried_total"))
 	assert.InDelta(t, 1, l.metric("edgepurge_requests_total", "outcome", "retried"), 0)
 
 	// Good requests go on.
@@ -135,7 +135,7 @@ func TestIntake_RedisRefusing(t *testing.T) {
 			require.Error(t, err)
 			require.NotErrorIs(t, err, asynq.SkipRetry)
 			assert.ErrorContains(t, err, "OOM")
-			assert.Zero(t, l.metric("edgepurge_dead_letters_total"))
+			assert.Zero(t, l.metric("edgepurge_buried_total"))
 
 			mini.SetError("")
 			if c.payload != `{"v":2}` {
@@ -167,5 +167,5 @@ func TestIntake_DeadLetterIsVisible(t *testing.T) {
 		assert.Contains(t, texts[c.payload], c.message)
 	}
 	assert.Contains(t, texts[`{}`], `task type "mail:send" is not edgepurge's`)
-	assert.InDelta(t, len(texts), l.metric("edgepurge_dead_letters_total"), 0, "every letter is counted")
+	assert.InDelta(t, len(texts), l.metric("edgepurge_buried_total"), 0, "every letter is counted")
 }

@@ -242,9 +242,9 @@ func TestInvariant6_NothingDroppedSilently(t *testing.T) {
 	}
 	assert.ElementsMatch(t, poison, lost(api, last), "and only these are")
 	for reason, n := range byReason {
-		assert.InDelta(t, n, l.metric("edgepurge_dead_letters_total", "reason", reason), 0, reason)
+		assert.InDelta(t, n, l.metric("edgepurge_buried_total", "reason", reason), 0, reason)
 	}
-	assert.InDelta(t, len(letters(t, rdb)), l.metric("edgepurge_dead_letters_total"), 0)
+	assert.InDelta(t, len(letters(t, rdb)), l.metric("edgepurge_buried_total"), 0)
 	assert.Equal(t, 1, byReason["project_gone"])
 	assert.Equal(t, 1, byReason["no_account"])
 	assert.Equal(t, 1, byReason["invalid"])

@@ -169,13 +169,16 @@ func learnMax(message string, kind tasks.Kind, n int) int {
 	return most
 }
 
-// statusLabel is the status as a metric label; a call without an answer has "none".
+// statusLabel is the status as a metric label; a call without an answer has
+// "none", one whose status is no HTTP status "other".
 func statusLabel(j Judgment) string {
 	switch {
 	case j.Verdict == Done:
 		return "200"
 	case j.Letter.Status == 0:
-		return "none"
+		return none
+	case j.Letter.Status > 599:
+		return other
 	default:
 		return strconv.Itoa(j.Letter.Status)
 	}

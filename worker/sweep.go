@@ -80,22 +80,39 @@ func (s *sweep) due(ctx context.Context) error {
 	return err
 }
 
-// backlogs counts what waits, so that the intake knows when it is too much.
+// backlogs counts what waits, so that the intake knows when it is too much and
+// people see how things stand.
 func (s *sweep) backlogs(ctx context.Context) error {
+	now, accounts, seen := time.Time{}, map[string]*account{}, map[string]sight{}
 	for name, p := range s.pacers {
-		n, err := s.lanes.Pending(ctx, name)
+		accounts[name] = p.account
+		waiting, err := s.lanes.Waiting(ctx, name)
 		if err != nil {
 			return err
 		}
-		was := p.account.isFull()
-		p.account.pending.Store(n)
-		s.metrics.pending.WithLabelValues(name).Set(float64(n))
-		if is := p.account.isFull(); is != was {
-			s.log.Warn().Str("account", name).Int64("pending", n).Int("max", p.account.Backlog.Max).Bool("full", is).
-				Str("when_full", string(p.account.Backlog.WhenFull)).Msg("the backlog became full, or has room again")
+		s.fill(p.account, waiting)
+		limits, err := s.lanes.Limits(ctx, name, p.account.Budget.Per)
+		if err != nil {
+			return err
 		}
+		seen[name], now = sight{waiting, limits}, limits.Now
 	}
+	s.metrics.gauges.show(now, accounts, seen)
 	return nil
+}
+
+// fill notes how full the backlog of an account is.
+func (s *sweep) fill(a *account, waiting map[string]lanes.Waiting) {
+	var n int64
+	for _, w := range waiting {
+		n += w.Items
+	}
+	was := a.isFull()
+	a.pending.Store(n)
+	if is := a.isFull(); is != was {
+		s.log.Warn().Str("account", a.Name).Int64("pending", n).Int("max", a.Backlog.Max).Bool("full", is).
+			Str("when_full", string(a.Backlog.WhenFull)).Msg("the backlog became full, or has room again")
+	}
 }
 
 // leases puts the items of batches whose lease ended back into their lanes.
@@ -111,7 +128,7 @@ func (s *sweep) leases(ctx context.Context) error {
 				return err
 			}
 			if restored {
-				s.metrics.returned.WithLabelValues("lease_ended").Inc()
+				s.metrics.returned.WithLabelValues(returnedLease).Inc()
 				s.log.Warn().Str("account", name).Str("batch", b.ID).Int("items", len(b.Items)).
 					Msg("a worker died during a call: its items are back in their lane")
 			}

@@ -36,6 +36,21 @@ func guessPart(task string, payload []byte) part {
 	return part{p.Receipt, task, len(p.Tags) + len(p.SrcImages)}
 }
 
+// guessPurge reads from such a payload what metrics count by: who asked for how many
+// items of which project.
+func guessPurge(payload []byte) tasks.Purge {
+	var p struct {
+		Project   string            `json:"project"`
+		Source    string            `json:"source"`
+		Tags      []json.RawMessage `json:"tags"`
+		SrcImages []json.RawMessage `json:"src_images"`
+	}
+	if json.Unmarshal(payload, &p) != nil {
+		return tasks.Purge{}
+	}
+	return tasks.Purge{Project: p.Project, Source: p.Source, Tags: make([]string, len(p.Tags)), SrcImages: make([]string, len(p.SrcImages))}
+}
+
 // track tells the receipt of a request into which account its items go, and returns
 // its id; empty if they are not to be counted.
 func (in *intake) track(ctx context.Context, a *account, p *tasks.Purge) (string, error) {

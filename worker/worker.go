@@ -38,6 +38,10 @@ type Options struct {
 	Log zerolog.Logger
 	// Registerer receives the metrics; nil: they are not published.
 	Registerer prometheus.Registerer
+	// Sources are the sources of requests that edgepurge_requests_total names;
+	// requests of any other count as "other", so that what producers write into
+	// requests makes no series. Requests without a source count as "none".
+	Sources []string
 }
 
 // New builds a worker. It returns the faults of the configuration and does not
@@ -54,8 +58,8 @@ func New(c Config, o Options) (*Worker, error) {
 	o.Redis.AddHook(gate) // before the pause: an answer of the gate's is no success of Redis's
 	o.Redis.AddHook(&errorPause{})
 	l := lanes.New(o.Redis)
-	m := newMetrics(c, o.Registerer)
-	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: maxLetters, log: o.Log}
+	m := newMetrics(accounts, o.Sources, o.Registerer)
+	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: MaxLetters, log: o.Log}
 	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), rdb: o.Redis, archive: letters, metrics: m, recent: newRecent(l), log: o.Log}
 
 	slots := make(chan struct{}, c.Concurrency)

@@ -61,7 +61,7 @@ func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFl
 	if log.Level == configs.LevelInfo {
 		log.Level = configs.LevelWarn
 	}
-	p := &process{config: c, rdb: rdb, log: a.logger(log), registry: newRegistry()}
+	p := newProcess(c, rdb, a.logger(log))
 	run, address, err := p.gateway(ctx)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w (here: --listen)", err)
@@ -71,7 +71,7 @@ func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFl
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ended <- together(ctx, run...)
+		ended <- together(ctx, append(run, p.fleet.run)...)
 	}()
 	s.onClose(func() error {
 		stop()

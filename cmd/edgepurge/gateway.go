@@ -32,7 +32,7 @@ It serves /metrics, /healthz and /readyz at the same address, gateway.listen
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if health {
-				return a.askHealth(cmd.Context())
+				return a.askHealth(cmd.Context(), "gateway", func(c configs.Config) (string, string) { return "gateway.listen", c.Gateway.Listen })
 			}
 			return a.runGateway(cmd.Context())
 		},
@@ -41,17 +41,18 @@ It serves /metrics, /healthz and /readyz at the same address, gateway.listen
 	return cmd
 }
 
-// askHealth asks the gateway at the configured address for its health.
-func (a *app) askHealth(ctx context.Context) error {
+// askHealth asks the process at a configured address for its health.
+func (a *app) askHealth(ctx context.Context, command string, addressOf func(configs.Config) (field, address string)) error {
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisWait)
 	defer cancel()
-	host, port, err := net.SplitHostPort(c.Gateway.Listen)
+	field, address := addressOf(c)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("gateway.listen: %w", err)
+		return fmt.Errorf("%s: %w", field, err)
 	}
 	if host == "" {
 		host = "127.0.0.1"
@@ -63,7 +64,7 @@ func (a *app) askHealth(ctx context.Context) error {
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return fmt.Errorf("no gateway answers: %w", err)
+		return fmt.Errorf("no %s answers: %w", command, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -93,7 +94,7 @@ func (a *app) runGateway(ctx context.Context) error {
 		return err
 	}
 	p.logStart("gateway")
-	return together(ctx, g...)
+	return together(ctx, append(g, p.fleet.run)...)
 }
 
 // gatewayConfig loads a configuration that a gateway can run with.

@@ -6,6 +6,7 @@ import (
 	"github.com/edgepurge/edgepurge/configs"
 	"github.com/edgepurge/edgepurge/enqueue/gateway"
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
+	"github.com/edgepurge/edgepurge/internal/deadletter"
 )
 
 // Outcomes of a request at the gateway.
@@ -43,6 +44,19 @@ func newGatewayMetrics(g configs.Gateway, reg prometheus.Registerer) *gatewayMet
 		m.initialise(webhook.Label(s))
 	}
 	return m
+}
+
+// sourcesOf lists who asks for purges as far as it is known beforehand: the
+// configured webhooks and keys, and our own commands.
+func sourcesOf(g configs.Gateway) []string {
+	sources := []string{cliSource, deadletter.Source}
+	for _, s := range g.Sources {
+		sources = append(sources, webhook.Label(s))
+	}
+	for _, k := range g.APIKeys {
+		sources = append(sources, k.Name)
+	}
+	return sources
 }
 
 // initialise makes the outcomes of one who asks show as zero.

@@ -20,6 +20,7 @@ func (p *process) front() (*front, error) {
 		return nil, err
 	}
 	metrics := newGatewayMetrics(p.config.Gateway, p.registry)
+	p.fleet.countWorkers(p.registry)
 	letters := deadletter.New(p.rdb, requests)
 	letters.Remap = func(ctx context.Context, d deadletter.Delivery) ([]tasks.Purge, error) {
 		return remap(ctx, p.config, d)

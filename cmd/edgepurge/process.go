@@ -15,6 +15,7 @@ type process struct {
 	rdb      redis.UniversalClient
 	log      zerolog.Logger
 	registry *prometheus.Registry
+	fleet    *fleetMetrics
 }
 
 // openProcess opens a client with at least so many connections; it does not
@@ -24,7 +25,12 @@ func (a *app) openProcess(c configs.Config, conns int) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &process{config: c, rdb: rdb, log: a.logger(c.Log), registry: newRegistry()}, nil
+	return newProcess(c, rdb, a.logger(c.Log)), nil
+}
+
+func newProcess(c configs.Config, rdb redis.UniversalClient, log zerolog.Logger) *process {
+	registry := newRegistry()
+	return &process{config: c, rdb: rdb, log: log, registry: registry, fleet: newFleetMetrics(rdb, registry, log)}
 }
 
 // workerConns is how many connections a worker needs.

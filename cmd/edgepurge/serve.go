@@ -43,5 +43,5 @@ func (a *app) serveBoth(ctx context.Context) error {
 		return err
 	}
 	p.logStart("serve")
-	return together(ctx, slices.Concat(g, w)...)
+	return together(ctx, append(slices.Concat(g, w), p.fleet.run)...)
 }

@@ -19,7 +19,8 @@ import (
 )
 
 func newWorkerCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var health bool
+	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Purge what is asked for",
 		Long: `worker takes purge requests out of Redis and purges Vercel's edge cache. Any
@@ -31,8 +32,15 @@ It serves /metrics, /healthz and /readyz at worker.metrics (127.0.0.1:9090).`,
   edgepurge worker --config /etc/edgepurge.yaml
   EDGEPURGE_LOG=debug,json edgepurge worker`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if health {
+				return a.askHealth(cmd.Context(), "worker", func(c configs.Config) (string, string) { return "worker.metrics", c.Metrics })
+			}
+			return a.work(cmd.Context())
+		},
 	}
+	cmd.Flags().BoolVar(&health, "health", false, "ask the worker that runs at worker.metrics whether it lives, and end (for a container without a shell)")
+	return cmd
 }
 
 // work runs a worker and its metrics until ctx ends.
@@ -54,13 +62,13 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	p.logStart("worker")
-	return together(ctx, w...)
+	return together(ctx, append(w, p.fleet.run)...)
 }
 
 // worker returns the parts of a worker. One that nobody can watch does not go
 // on by itself, so its metrics are one of them.
 func (p *process) worker(ctx context.Context) ([]func(context.Context) error, error) {
-	w, err := worker.New(p.config.Worker, worker.Options{Redis: p.rdb, Log: p.log, Registerer: p.registry})
+	w, err := p.newWorker()
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +80,12 @@ func (p *process) worker(ctx context.Context) ([]func(context.Context) error, er
 		w.Run,
 		func(ctx context.Context) error { return serveMetrics(ctx, metrics, p.registry, p.rdb) },
 	}, nil
+}
+
+func (p *process) newWorker() (*worker.Worker, error) {
+	return worker.New(p.config.Worker, worker.Options{
+		Redis: p.rdb, Log: p.log, Registerer: p.registry, Sources: sourcesOf(p.config.Gateway),
+	})
 }
 
 // newRegistry returns a registry that knows the process and the Go runtime.

@@ -97,6 +97,7 @@ type queueRow struct {
 	Queue                                       string
 	Pending, Active, Retry, Scheduled, Archived int
 	Paused                                      bool
+	Waited                                      time.Duration
 }
 
 // viewOf says what a snapshot means. It is a pure function.

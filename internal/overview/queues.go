@@ -19,6 +19,8 @@ type Queue struct {
 	Scheduled int    `json:"scheduled"`
 	Archived  int    `json:"archived"`
 	Paused    bool   `json:"paused,omitempty"`
+	// Waited is how long the oldest pending task has waited; 0 if none is pending.
+	Waited time.Duration `json:"-"`
 }
 
 // Worker is a worker process, which is several servers to asynq.
@@ -54,6 +56,7 @@ func ReadQueues(inspector *asynq.Inspector) ([]Queue, error) {
 			}
 			q.Pending, q.Active, q.Retry = info.Pending, info.Active, info.Retry
 			q.Scheduled, q.Archived, q.Paused = info.Scheduled, info.Archived, info.Paused
+			q.Waited = info.Latency
 		}
 		queues = append(queues, q)
 	}

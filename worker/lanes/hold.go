@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +17,11 @@ const ScopeAccount = "account"
 
 // ScopeProject is the scope of a hold that stops one project.
 func ScopeProject(project string) string { return "project:" + project }
+
+// HeldProject is the project that a scope stops; false if it stops an account.
+func HeldProject(scope string) (project string, ok bool) {
+	return strings.CutPrefix(scope, ScopeProject(""))
+}
 
 // How long a held account or project waits for its next probe.
 const (

@@ -37,6 +37,18 @@ type Status struct {
 
 // Status reads what the account has waiting and what keeps it back.
 func (l *Lanes) Status(ctx context.Context, account string, per time.Duration) (Status, error) {
+	s, err := l.Limits(ctx, account, per)
+	if err != nil {
+		return s, err
+	}
+	if err := l.readLanes(ctx, keysOf(account), &s); err != nil {
+		return s, fmt.Errorf("status of account %s: %w", account, err)
+	}
+	return s, nil
+}
+
+// Limits is Status without the lanes: its cost does not grow with what waits.
+func (l *Lanes) Limits(ctx context.Context, account string, per time.Duration) (Status, error) {
 	var s Status
 	var err error
 	if s.Now, err = l.now(ctx); err != nil {
@@ -45,44 +57,10 @@ func (l *Lanes) Status(ctx context.Context, account string, per time.Duration) (
 	if s.Holds, err = l.Holds(ctx, account); err != nil {
 		return s, err
 	}
-	if err := l.readLanes(ctx, keysOf(account), &s); err != nil {
-		return s, fmt.Errorf("status of account %s: %w", account, err)
-	}
 	if err := l.readBudget(ctx, keysOf(account), per, &s); err != nil {
 		return s, fmt.Errorf("status of account %s: %w", account, err)
 	}
 	return s, nil
-}
-
-// Pending counts the items of an account that wait for a call, in two round trips.
-func (l *Lanes) Pending(ctx context.Context, account string) (int64, error) {
-	k := keysOf(account)
-	ids, err := l.rdb.HKeys(ctx, k.lanes()).Result()
-	if err != nil {
-		return 0, fmt.Errorf("count what waits in account %s: %w", account, err)
-	}
-	var sum int64
-	for chunk := range slices.Chunk(ids, 1000) {
-		counts, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, id := range chunk {
-				lane, err := tasks.ParseLane(id)
-				if err != nil {
-					return err
-				}
-				p.ZCard(ctx, k.pending(lane))
-			}
-			return nil
-		})
-		if err != nil {
-			return 0, fmt.Errorf("count what waits in account %s: %w", account, err)
-		}
-		for _, c := range counts {
-			if n, ok := c.(*redis.IntCmd); ok {
-				sum += n.Val()
-			}
-		}
-	}
-	return sum, nil
 }
 
 func (l *Lanes) readLanes(ctx context.Context, k keys, s *Status) error {
