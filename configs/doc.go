@@ -15,6 +15,7 @@
 //	VERCEL_TEAM_ID        the team of the only account
 //	VERCEL_PROJECT_ID     Config.DefaultProject
 //	EDGEPURGE_LISTEN      gateway.listen
+//	EDGEPURGE_METRICS     worker.metrics
 //	EDGEPURGE_LOG         Config.Log: level[,format]
 //
 // Several accounts and a VERCEL_TOKEN that none of them takes, or a

@@ -27,6 +27,11 @@ func (r *reader) environment() {
 		delete(r.broken, gatewayListen)
 		r.cfg.Gateway.Listen = v
 	}
+	if v := r.getenv("EDGEPURGE_METRICS"); v != "" {
+		r.override("worker.metrics", "EDGEPURGE_METRICS")
+		delete(r.broken, "worker.metrics")
+		r.cfg.Metrics = v
+	}
 	if v := r.getenv("EDGEPURGE_VERCEL_ALLOW_HTTP"); v != "" {
 		r.cfg.Worker.AllowHTTP = v
 	}

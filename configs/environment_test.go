@@ -18,6 +18,7 @@ func TestEnvironment_AloneIsEnough(t *testing.T) {
 		"VERCEL_TOKEN":         "tok",
 		"VERCEL_TEAM_ID":       "team_1",
 		"VERCEL_PROJECT_ID":    "prj_1",
+		"EDGEPURGE_METRICS":    ":9999",
 		"EDGEPURGE_LOG":        "debug,json",
 	}))
 	require.NoError(t, err)
@@ -30,6 +31,7 @@ func TestEnvironment_AloneIsEnough(t *testing.T) {
 	want.Worker.Accounts[0].Token = "tok"
 	want.Worker.Accounts[0].TeamID = "team_1"
 	want.DefaultProject = "prj_1"
+	want.Metrics = ":9999"
 	want.Log = Log{Level: LevelDebug, Format: FormatJSON}
 	assert.Equal(t, want, settings(cfg))
 	assert.Equal(t, worker.AnyProject, cfg.Worker.Projects[0].Project)
@@ -56,6 +58,13 @@ accounts: [{name: acme, token: "env:FILE_TOKEN", slug: from-file}]
 	assert.Empty(t, a.Slug, "the team of the environment is the only one")
 }
 
+func TestEnvironment_Metrics(t *testing.T) {
+	cfg := loaded(t, `worker: {metrics: "nonsense"}`, env(map[string]string{"EDGEPURGE_METRICS": ":9999"}))
+	assert.Equal(t, ":9999", cfg.Metrics)
+	_, err := Load("", env(map[string]string{"EDGEPURGE_METRICS": "9999"}))
+	assert.ErrorContains(t, err, "EDGEPURGE_METRICS")
+}
+
 // A variable also stands in for what the file's reference does not lead to.
 func TestEnvironment_MakesGood(t *testing.T) {
 	cfg := loaded(t, `
@@ -70,7 +79,7 @@ func TestEnvironment_EmptyIsUnset(t *testing.T) {
 	empty := map[string]string{}
 	for _, name := range []string{
 		"EDGEPURGE_CONFIG", "EDGEPURGE_REDIS_URL", "EDGEPURGE_VERCEL_URL",
-		"VERCEL_TOKEN", "VERCEL_TEAM_ID", "VERCEL_PROJECT_ID", "EDGEPURGE_LOG",
+		"VERCEL_TOKEN", "VERCEL_TEAM_ID", "VERCEL_PROJECT_ID", "EDGEPURGE_METRICS", "EDGEPURGE_LOG",
 	} {
 		empty[name] = ""
 	}

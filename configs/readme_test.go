@@ -20,7 +20,7 @@ func TestReadme_SnippetsLoad(t *testing.T) {
 	for _, m := range snippets {
 		cfg := loaded(t, m[1], func(name string) string {
 			switch name {
-			case "EDGEPURGE_CONFIG", "EDGEPURGE_LISTEN", "EDGEPURGE_REDIS_URL", "EDGEPURGE_VERCEL_URL", "EDGEPURGE_VERCEL_ALLOW_HTTP",
+			case "EDGEPURGE_CONFIG", "EDGEPURGE_LISTEN", "EDGEPURGE_METRICS", "EDGEPURGE_REDIS_URL", "EDGEPURGE_VERCEL_URL", "EDGEPURGE_VERCEL_ALLOW_HTTP",
 				"VERCEL_TEAM_ID", "VERCEL_PROJECT_ID", "EDGEPURGE_LOG":
 				return ""
 			}
