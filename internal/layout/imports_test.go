@@ -55,6 +55,7 @@ var rules = []rule{
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},
 	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks"}},
 	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "tasks"}},
+	{packages: "internal/plan", imports: []string{"worker/lanes", "tasks"}},                // its tests only: against the scripts of the worker
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more
 	{packages: "internal/prodredis", imports: []string{"..."}},                             // runs the whole on real Redis set-ups
 	{packages: "internal/bench", imports: []string{"..."}},                                 // measures the whole; nothing imports it
