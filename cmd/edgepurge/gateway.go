@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"net"
@@ -140,9 +141,9 @@ func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, n
 	}
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
-			return serveOn(ctx, listener, server, func() {
+			return errors.Join(serveOn(ctx, listener, server, func() {
 				p.log.Info().Msg("gateway stopping: what was accepted is answered")
-			})
+			}), front.flush(ctx))
 		},
 		func(ctx context.Context) error { p.tidy(ctx, front.letters); return nil },
 	}, listener.Addr(), nil

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
@@ -20,6 +22,18 @@ type front struct {
 	parts []part
 	// letters is where deliveries go that cannot be mapped.
 	letters *deadletter.Box
+	// dedupe remembers the deliveries of hooks.
+	dedupe *webhook.RedisDedupe
+}
+
+// flushWithin bounds the wait for Redis at the end.
+const flushWithin = time.Second
+
+// flush waits until what was answered is remembered, when no more requests come.
+func (f *front) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+	defer cancel()
+	return f.dedupe.Flush(ctx)
 }
 
 // part serves the paths that begin with one of its prefixes, whole elements of a

@@ -58,6 +58,28 @@ func gatewayProcess(t *testing.T, config, redisURL string) (url string, process 
 	return url, process, log
 }
 
+// What was answered is remembered when a gateway that was told to stop is gone.
+func TestGateway_MarksAreFlushed(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	url, process, log := gatewayProcess(t, outageConfig+"      delivery_id: [body.sha256]\n", server.URL())
+	const deliveries = 50
+	var senders sync.WaitGroup
+	for i := range deliveries {
+		senders.Go(func() {
+			a, err := deliver(url, fmt.Sprint("t", i))
+			assert.NoError(t, err)
+			assert.Equal(t, http.StatusOK, a.status)
+		})
+	}
+	senders.Wait()
+	require.NoError(t, process.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, process.Wait(), log.String())
+	marks, err := server.Client(t).Keys(t.Context(), "edgepurge:hook:blog:*").Result()
+	require.NoError(t, err)
+	assert.Len(t, marks, deliveries)
+}
+
 // answer is what a sender of webhooks was told.
 type answer struct {
 	tag        string

@@ -8,13 +8,18 @@ import (
 	"github.com/edgepurge/edgepurge/enqueue"
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/internal/redisgroup"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
 // front builds what the gateway serves.
 func (p *process) front() (*front, error) {
+	rdb := p.rdb
+	if p.config.Redis.WaitReplicas == 0 { // WAIT concerns the one who asks
+		rdb = redisgroup.New(rdb)
+	}
 	requests, err := enqueue.New(enqueue.Config{
-		Client: p.rdb, WaitReplicas: p.config.Redis.WaitReplicas, WaitTimeout: p.config.Redis.WaitTimeout,
+		Client: rdb, WaitReplicas: p.config.Redis.WaitReplicas, WaitTimeout: p.config.Redis.WaitTimeout,
 	})
 	if err != nil {
 		return nil, err
@@ -25,7 +30,8 @@ func (p *process) front() (*front, error) {
 	letters.Remap = func(ctx context.Context, d deadletter.Delivery) ([]tasks.Purge, error) {
 		return remap(ctx, p.config, d)
 	}
-	hooks, err := p.hooks(requests, letters, metrics)
+	dedupe := webhook.NewRedisDedupe(p.rdb, p.log)
+	hooks, err := p.hooks(requests, letters, metrics, dedupe)
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +49,12 @@ func (p *process) front() (*front, error) {
 		ready:   &readiness{rdb: p.rdb},
 		parts:   append(parts, watch...),
 		letters: letters,
+		dedupe:  dedupe,
 	}, nil
 }
 
 // hooks serves the webhooks.
-func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metrics *gatewayMetrics) (*webhook.Handler, error) {
+func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metrics *gatewayMetrics, dedupe webhook.Dedupe) (*webhook.Handler, error) {
 	hooks, err := p.config.Gateway.Hooks()
 	if err != nil {
 		return nil, err
@@ -63,7 +70,7 @@ func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metri
 				Source: l.Source, ReceivedAt: l.ReceivedAt, Reason: l.Reason, Header: l.Header, Body: l.Body,
 			})
 		},
-		Dedupe: webhook.NewRedisDedupe(p.rdb),
+		Dedupe: dedupe,
 		Count:  metrics.webhook,
 		Log:    p.log,
 	}, hooks...)

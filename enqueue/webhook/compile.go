@@ -22,6 +22,8 @@ type Hook struct {
 	logOnly    bool
 	secrets    []Secret
 	bodySecret []location // where verifiers find the secret in the body
+	// tokenHeaders are those in which they find it, in canonical form.
+	tokenHeaders []string
 
 	deliveryID  []location
 	sameIsEvent bool

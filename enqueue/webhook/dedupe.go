@@ -13,7 +13,7 @@ import (
 type Dedupe interface {
 	// Seen reports whether any of the ids has been marked for the source.
 	Seen(ctx context.Context, source string, ids ...string) (bool, error)
-	// Mark remembers the ids for ttl.
+	// Mark remembers the ids for ttl, now or soon: it need not wait.
 	Mark(ctx context.Context, source string, ttl time.Duration, ids ...string) error
 }
 

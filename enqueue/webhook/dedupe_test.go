@@ -1,7 +1,9 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -117,7 +120,7 @@ func TestDedupe_IDFromTheBody(t *testing.T) {
 func TestRedisDedupe(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
-		r := NewRedisDedupe(rdb)
+		r := NewRedisDedupe(rdb, zerolog.Nop())
 		seen := func(source string, ids ...string) bool {
 			yes, err := r.Seen(t.Context(), source, ids...)
 			require.NoError(t, err)
@@ -130,6 +133,7 @@ func TestRedisDedupe(t *testing.T) {
 		assert.False(t, seen("blog", "id:2", "signed:1"))
 		assert.False(t, seen("shop", "id:1"))
 
+		require.NoError(t, r.Flush(t.Context()))
 		// Pinned: a renamed key would forget every delivery.
 		const key = "edgepurge:hook:blog:b824aa9f0adf7e5566e10d86dff0cb8babe4f754ac92f43a4ba1b53f888fb24d"
 		ttl, err := rdb.TTL(t.Context(), key).Result()
@@ -140,7 +144,7 @@ func TestRedisDedupe(t *testing.T) {
 
 func TestRedisDedupe_Cluster(t *testing.T) {
 	t.Parallel()
-	r := NewRedisDedupe(redistest.Cluster(t, 3).Client(t))
+	r := NewRedisDedupe(redistest.Cluster(t, 3).Client(t), zerolog.Nop())
 	ids := []string{"a", "b", "c", "d", "e", "f"} // in different slots
 	require.NoError(t, r.Mark(t.Context(), "blog", time.Minute, ids...))
 	for _, id := range ids {
@@ -150,12 +154,52 @@ func TestRedisDedupe_Cluster(t *testing.T) {
 	}
 }
 
+// A mark without its purge would make the retry a duplicate, and lose the purge.
+func TestRedisDedupe_MarksAfterTheEnqueue(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client(t)
+	marks := func() int {
+		keys, err := rdb.Keys(t.Context(), "edgepurge:hook:*").Result()
+		require.NoError(t, err)
+		return len(keys)
+	}
+	dedupe := NewRedisDedupe(rdb, zerolog.Nop())
+	d := newDesk(t, dedupe, plainSource())
+	failing := errors.New("no")
+	d.enqueue = func(ctx context.Context, _ tasks.Purge) error {
+		require.NoError(t, dedupe.Flush(ctx)) // were it marked already, it would be in Redis now
+		assert.Zero(t, marks(), "while the purge is not stored")
+		return failing
+	}
+	status(t, d.post(`{"tags":["a"]}`, "X-Id", "1"), 503)
+	require.NoError(t, dedupe.Flush(t.Context()))
+	assert.Zero(t, marks(), "the purge was not stored")
+	failing = nil
+	assert.Equal(t, "queued", status(t, d.post(`{"tags":["a"]}`, "X-Id", "1"), 200))
+	assert.Equal(t, "duplicate", status(t, d.post(`{"tags":["a"]}`, "X-Id", "1"), 200), "seen as soon as it is answered")
+	assert.Equal(t, 1, marks())
+}
+
+// A mark that is lost is told.
+func TestRedisDedupe_LostMark(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rdb := s.Client(t)
+	var log bytes.Buffer
+	r := NewRedisDedupe(rdb, zerolog.New(zerolog.SyncWriter(&log)))
+	require.NoError(t, rdb.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.NoError(t, r.Mark(t.Context(), "blog", time.Hour, "id:1"))
+	require.NoError(t, r.Flush(t.Context()))
+	assert.Contains(t, log.String(), `"source":"blog"`)
+	assert.Contains(t, log.String(), "a duplicate will purge again")
+}
+
 // Redis hangs and dies: every delivery gets its answer, none is told a lie.
 func TestRedisDedupe_Outage(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	rdb := s.Client(t)
-	d := newDesk(t, NewRedisDedupe(rdb), plainSource())
+	d := newDesk(t, NewRedisDedupe(rdb, zerolog.Nop()), plainSource())
 	d.enqueue = func(ctx context.Context, p tasks.Purge) error { return rdb.LPush(ctx, "queue", p.Tags[0]).Err() }
 	assert.Equal(t, "queued", status(t, d.post(`{"tags":["a"]}`, "X-Id", "1"), 200))
 

@@ -118,13 +118,14 @@ func (h *Hook) visible(header http.Header) map[string]any {
 	return headers
 }
 
+// credential reports whether a header holds credentials.
 func (h *Hook) credential(header string) bool {
-	return slices.ContainsFunc([]string{"Authorization", "Proxy-Authorization", "Cookie"}, func(name string) bool {
-		return strings.EqualFold(name, header)
-	}) || slices.ContainsFunc(h.verifiers, func(v verifier) bool {
-		t, ok := v.(*tokenVerifier)
-		return ok && t.from.kind == inHeader && strings.EqualFold(t.from.name, header)
-	})
+	switch name := http.CanonicalHeaderKey(header); name {
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return true
+	default:
+		return slices.Contains(h.tokenHeaders, name)
+	}
 }
 
 func (h *Hook) boolean(ctx context.Context, p *program, in input) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -33,8 +34,14 @@ func (h *Hook) compileVerifiers(list []Verifier, s Source, f *faults) {
 		if user != nil {
 			users = append(users, secretUser{field, user})
 		}
-		if t, ok := compiled.(*tokenVerifier); ok && t.from.kind == inJSON {
-			h.bodySecret = append(h.bodySecret, t.from)
+		if t, ok := compiled.(*tokenVerifier); ok {
+			switch t.from.kind {
+			case inJSON:
+				h.bodySecret = append(h.bodySecret, t.from)
+			case inHeader:
+				h.tokenHeaders = append(h.tokenHeaders, http.CanonicalHeaderKey(t.from.name))
+			default:
+			}
 		}
 	}
 	if len(users) > 0 {

@@ -49,6 +49,7 @@ var rules = []rule{
 	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel", "internal/vercel/api"}},
 	{packages: "internal/redisurl"},
 	{packages: "internal/redisacl"},
+	{packages: "internal/redisgroup"},
 	{packages: "internal/receipt", stdlib: true},
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
