@@ -84,7 +84,7 @@ func TestSpread_NearTheFlatOptimum(t *testing.T) {
 		in.Traffic.Regions = float64(rapid.IntRange(1, 30).Draw(t, "regions"))
 		in.Traffic.RPS = rapid.Float64Range(20, 2000).Draw(t, "rps")
 		in.Origin.Capacity = in.Traffic.RPS * rapid.Float64Range(0.05, 0.5).Draw(t, "capacity")
-		in.Pace.Calls = rapid.SampledFrom([]int{0, 2000}).Draw(t, "budget") // neither decides how fast it goes
+		in.Pace.Calls, in.Pace.InFlight = rapid.SampledFrom([]int{0, 2000}).Draw(t, "budget"), 100 // neither decides how fast it goes
 		p, err := Make(in)
 		if err != nil {
 			t.Fatal(err)
@@ -133,16 +133,29 @@ func TestMake_WithoutASpread(t *testing.T) {
 func TestMake_BaseLoadAndBatch(t *testing.T) {
 	t.Parallel()
 	in := example()
-	in.Origin.BaseLoad = 20
+	in.Origin.BaseLoad = 35
 	p, err := Make(in)
 	require.NoError(t, err)
 	w := p.Way(Spreading)
 	assert.LessOrEqual(t, w.Peak, p.Limit)
 	assert.Greater(t, w.Peak, 0.9*p.Limit)
-	assert.InDelta(t, 20, w.Series[len(w.Series)-1].Renders, 10, "in the end the base load is left")
+	assert.InDelta(t, 35, w.Series[len(w.Series)-1].Renders, 5, "in the end the base load is left")
 	assert.Positive(t, p.Spread.MaxTags, "16 tags at once ask for more than a tenth of what is left")
 	assert.Less(t, p.Spread.MaxTags, 16)
 	assert.Greater(t, w.Calls, p.Way(AtOnce).Calls)
+}
+
+// Where the budget decides the pace, batches are no smaller than they must be.
+func TestMake_BatchUnderABudget(t *testing.T) {
+	t.Parallel()
+	in := example()
+	in.Items, in.PagesPerTag, in.Traffic.Regions, in.Traffic.RPS, in.Origin.Capacity = numbered(500), 3, 3, 1000, 20
+	p, err := Make(in)
+	require.NoError(t, err)
+	w := p.Way(Spreading)
+	assert.LessOrEqual(t, w.Peak, p.Limit)
+	assert.Greater(t, p.Spread.MaxTags, 1, "one tag brings 2 renders a second of 18")
+	assert.Less(t, w.DoneSeconds, 0.6*7200, "one tag a call, 4 calls a minute, would take two hours")
 }
 
 func TestMake_NothingCosts(t *testing.T) {
@@ -244,4 +257,14 @@ func TestOutcome_Overload(t *testing.T) {
 	assert.Greater(t, o.WaitingVisits, 3000.0, "reloads come while the first visit waits")
 	assert.InDelta(t, 1000, o.Series[0].Renders, 1e-9)
 	assert.InDelta(t, 1000, o.Series[0].Waited, 1e-9)
+}
+
+func TestOutcome_Gently(t *testing.T) {
+	t.Parallel()
+	o := evaluate([]class{{1000, 1}}, Origin{Capacity: 2000, RenderSeconds: 0.1}, []Call{{At: 2, Items: 1, Cost: 1, Deadline: NoDeadline}}, true, 20)
+	assert.InDelta(t, 2*1000+1000+0.1*1000, o.StaleVisits, 1, "before the call; the first visit; while it is rendered")
+	assert.Zero(t, o.WaitingVisits)
+	assert.Nil(t, o.StaleMaxSeconds)
+	assert.InDelta(t, 2+4.6, o.FreshSeconds, 0.1, "e^-4.6 is 1 %")
+	assert.Zero(t, o.OverSeconds)
 }

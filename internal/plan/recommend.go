@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -37,9 +38,13 @@ func (d Deadline) Apply(p Pace) Pace {
 }
 
 const (
-	// batchShare is how much of the limit one call's pages may ask for: the rate
-	// jumps by that with each call, and a jump is above the mean.
+	// batchShare is how much of the limit one call's pages may ask for before smaller
+	// batches are tried: the rate jumps by that with each call, and half of it is above the mean.
 	batchShare = 0.1
+	// worthSmaller is how much earlier a smaller batch must be done: it costs more calls.
+	worthSmaller = 0.98
+	// maxTags is how many tags a call in the form array may hold.
+	maxTags = 16
 	// maxDelayLimit is the highest spread.max_delay that the configuration takes.
 	maxDelayLimit = 720 * time.Hour
 	// lowestRate is the lowest spread.rate that the configuration takes.
@@ -71,21 +76,14 @@ func (j *job) spreadFor() (*Spread, string) {
 		return nil, "the base load leaves the origin no capacity for a purge"
 	}
 	jump := j.traffic.RPS / j.cost // by the visits to the pages of one item of cost 1
-	var s Spread
-	batch := j.batch()
-	if most := j.limit * batchShare / jump; batch > most {
-		batch = max(1, math.Floor(most))
-		s.MaxTags = int(batch)
-	}
 	if jump*j.dearest() > j.limit {
 		return nil, fmt.Sprintf("the pages of one tag are visited %s times a second, so no spread of whole tags keeps the origin below the limit",
 			Short(jump*j.dearest()))
 	}
+	var s Spread
 	done := math.Inf(1)
-	for i := range burstShares + 1 {
-		t := s
-		t.Burst = math.Floor(max(1, j.limit/jump*float64(i)/burstShares-batch/2))
-		if at := j.fastest(&t); at < done {
+	for _, size := range j.sizes(jump) {
+		if t, at := j.fastestOf(size, jump); at < done*worthSmaller {
 			done, s = at, t
 		}
 	}
@@ -96,6 +94,35 @@ func (j *job) spreadFor() (*Spread, string) {
 		s.MaxDelay = ceilTo(longest, time.Minute)
 	}
 	return &s, ""
+}
+
+// sizes are the batches to try, largest first: 0 is that of the configuration.
+// Smaller ones only where that one's pages ask for more than batchShare of the limit.
+func (j *job) sizes(jump float64) []int {
+	sizes := []int{0}
+	smallest := max(1, int(j.limit*batchShare/jump))
+	for n := smallest; float64(n) < j.batch() && n <= maxTags; n *= 2 {
+		sizes = slices.Insert(sizes, 1, n)
+	}
+	return sizes
+}
+
+// fastestOf finds the spread that is done first with batches of that size, and when
+// it is.
+func (j *job) fastestOf(size int, jump float64) (best Spread, done float64) {
+	batch := float64(size)
+	if size == 0 {
+		batch = j.batch()
+	}
+	done = math.Inf(1)
+	for i := range burstShares + 1 {
+		t := Spread{MaxTags: size}
+		t.Burst = math.Floor(max(1, j.limit/jump*float64(i)/burstShares-batch/2))
+		if at := j.fastest(&t); at < done {
+			best, done = t, at
+		}
+	}
+	return best, done
 }
 
 // fastest sets the highest rate that keeps the spread below the limit, and answers

@@ -152,6 +152,9 @@ func (p *Plan) Advice() string {
 	text := "Recommended: the spread below. It keeps the peak at " + Short(w.Peak) + " renders a second, below the limit of " + Short(p.Limit) +
 		"; no spread over the same " + Span(w.DoneSeconds) + " can do with less than " + Short(p.Flat) + ". Old pages are shown until then.\n" +
 		"It serves invalidate as well: then nobody waits, but every entry answers with the old page once more."
+	if w.Peak < 0.75*p.Limit {
+		text += "\nIt is the budget that makes it take so long: with more calls a minute it would be done earlier."
+	}
 	if p.Way(Staggered) != nil {
 		text += "\nDeadlines keep visitors from waiting, not the origin from working: a first visit makes it render, whoever waits."
 	}
