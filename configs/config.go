@@ -40,7 +40,13 @@ type Redis struct {
 	WaitReplicas int
 	// WaitTimeout bounds that wait, 1 ms to 1 m. Default 1 s.
 	WaitTimeout time.Duration
+	// MaxQueued is how many requests may wait to be taken in before `purge` and
+	// the gateway refuse more, 0 (no bound) to 100,000,000. Default 1,000,000.
+	MaxQueued int
 }
+
+// DefaultMaxQueued is the default of Redis.MaxQueued: 0.6 GB of small requests.
+const DefaultMaxQueued = 1_000_000
 
 // origin is what Load remembers for faults that are not its own to report.
 type origin struct {
@@ -56,7 +62,7 @@ type origin struct {
 // Default returns the configuration of a program with neither a file nor variables.
 func Default() Config {
 	return Config{
-		Redis:   Redis{URL: "redis://127.0.0.1:6379/0", WaitTimeout: enqueue.DefaultWaitTimeout},
+		Redis:   Redis{URL: "redis://127.0.0.1:6379/0", WaitTimeout: enqueue.DefaultWaitTimeout, MaxQueued: DefaultMaxQueued},
 		Worker:  worker.DefaultConfig(),
 		Metrics: "127.0.0.1:9090",
 		Gateway: Gateway{Listen: "127.0.0.1:8080", Monitor: Monitor{User: "admin"}},

@@ -96,7 +96,7 @@ projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 
 		}
 	}
 	slices.Sort(all)
-	require.Len(t, all, 105)
+	require.Len(t, all, 106)
 	return all
 }
 
@@ -109,21 +109,22 @@ func TestReference_Bounds(t *testing.T) {
 		"The window, 100ms to 24h.": {
 			"accounts: [{budget: {per: %s}}]", "100ms 24h|99ms 24h1s",
 		},
-		"under way at once, 1 to 100.":            {"accounts: [{budget: {in_flight: %s}}]", "1 100|0 101"},
-		"in the form array, 1 to 16.":             {"accounts: [{batch: {max_tags: %s}}]", "1 16|0 17"},
-		"Source images a call, 1 to 8.":           {"accounts: [{batch: {max_src_images: %s}}]", "1 8|0 9"},
-		"first included, 1 to 100. 1":             {"accounts: [{retry: {max_attempts: %s}}]", "1 100|0 101"},
-		"# 10ms to 1h.":                           {"accounts: [{retry: {base: %s}}]", "10ms 1h|9ms 61m"},
-		"may be pending, 0 to 100000000;":         {"accounts: [{backlog: {max: %s}}]", "0 100000000|-1 100000001"},
-		"base to 24h.":                            {"accounts: [{retry: {cap: %s}}]", "2s 24h|1s 25h"},
-		"share its call, 0 to\n    # 1h.":         {"projects: [{project: a, linger: %s}]", "0 1h|-1s 61m"},
-		"each second, 0.001 to 1e9;":              {"projects: [{project: a, spread: {rate: %s}}]", "0 0.001 1e9|-1 0.0001 2e9"},
-		"after a quiet time, above 0, up to 1e9.": {"projects: [{project: a, spread: {rate: 1, burst: %s}}]", "0.1 1e9|0 -1 2e9"},
-		"Up to 720h.":                             {"projects: [{project: a, spread: {max_delay: %s}}]", "0 720h|-1s 721h"},
-		"Cost is 0 to 1e6; 0":                     {"projects: [{project: a, spread: {weights: [{match: a, cost: %s}]}}]", "0 1e6|-1 2e6"},
-		"at most a year (8760h).":                 {"projects: [{project: a, spread: {deadline: {over: %s}}}]", "0 8760h|-1s 8761h"},
-		"take in requests, 1 to 64.":              {"worker: {servers: %s}", "1 64|0 65"},
-		"a process handles at once, 1 to 1024":    {"worker: {concurrency: %s}", "1 1024|0 1025"},
+		"under way at once, 1 to 100.":              {"accounts: [{budget: {in_flight: %s}}]", "1 100|0 101"},
+		"a worker to take them in, 0 to 100000000;": {"redis: {max_queued: %s}", "0 100000000|-1 100000001"},
+		"in the form array, 1 to 16.":               {"accounts: [{batch: {max_tags: %s}}]", "1 16|0 17"},
+		"Source images a call, 1 to 8.":             {"accounts: [{batch: {max_src_images: %s}}]", "1 8|0 9"},
+		"first included, 1 to 100. 1":               {"accounts: [{retry: {max_attempts: %s}}]", "1 100|0 101"},
+		"# 10ms to 1h.":                             {"accounts: [{retry: {base: %s}}]", "10ms 1h|9ms 61m"},
+		"may be pending, 0 to 100000000;":           {"accounts: [{backlog: {max: %s}}]", "0 100000000|-1 100000001"},
+		"base to 24h.":                              {"accounts: [{retry: {cap: %s}}]", "2s 24h|1s 25h"},
+		"share its call, 0 to\n    # 1h.":           {"projects: [{project: a, linger: %s}]", "0 1h|-1s 61m"},
+		"each second, 0.001 to 1e9;":                {"projects: [{project: a, spread: {rate: %s}}]", "0 0.001 1e9|-1 0.0001 2e9"},
+		"after a quiet time, above 0, up to 1e9.":   {"projects: [{project: a, spread: {rate: 1, burst: %s}}]", "0.1 1e9|0 -1 2e9"},
+		"Up to 720h.":                               {"projects: [{project: a, spread: {max_delay: %s}}]", "0 720h|-1s 721h"},
+		"Cost is 0 to 1e6; 0":                       {"projects: [{project: a, spread: {weights: [{match: a, cost: %s}]}}]", "0 1e6|-1 2e6"},
+		"at most a year (8760h).":                   {"projects: [{project: a, spread: {deadline: {over: %s}}}]", "0 8760h|-1s 8761h"},
+		"take in requests, 1 to 64.":                {"worker: {servers: %s}", "1 64|0 65"},
+		"a process handles at once, 1 to 1024":      {"worker: {concurrency: %s}", "1 1024|0 1025"},
 	} {
 		assert.Contains(t, string(data), words)
 		good, bad, _ := strings.Cut(edges[1], "|")

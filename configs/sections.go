@@ -26,6 +26,7 @@ func (r *reader) redis(path string, n ast.Node) {
 		"url":           r.secretOr(&r.cfg.Redis.URL, r.text(&r.cfg.Redis.URL)),
 		"wait_replicas": r.count(&r.cfg.Redis.WaitReplicas),
 		"wait_timeout":  r.duration(&r.cfg.Redis.WaitTimeout),
+		"max_queued":    r.count(&r.cfg.Redis.MaxQueued),
 	})
 }
 

@@ -20,7 +20,7 @@ func (r *reader) validate() {
 	if err := checkAddress(r.cfg.Metrics); err != nil && !r.broken["worker.metrics"] {
 		r.fault("worker.metrics", "%v", err)
 	}
-	r.validateWait()
+	r.validateRedis()
 	r.validateGateway()
 	var out faults // kept apart: consequence is to see only what was wrong before
 	for _, err := range split(r.cfg.Worker.Validate()) {
@@ -39,13 +39,19 @@ func (r *reader) validate() {
 	r.faults = append(r.faults, out...)
 }
 
-// validateWait holds the wait for replicas against the bounds of enqueue.Config.
-func (r *reader) validateWait() {
+// maxQueued is as much as an account's backlog may be.
+const maxQueued = 100_000_000
+
+// validateRedis holds what concerns producers against the bounds of enqueue.Config.
+func (r *reader) validateRedis() {
 	if n := r.cfg.Redis.WaitReplicas; n < 0 || n > 100 {
 		r.fault("redis.wait_replicas", "%d is out of range: use 0 (off) to 100", n)
 	}
 	if d := r.cfg.Redis.WaitTimeout; d < time.Millisecond || d > time.Minute {
 		r.fault("redis.wait_timeout", "%s is out of range: use 1ms to 1m", d)
+	}
+	if n := r.cfg.Redis.MaxQueued; n < 0 || n > maxQueued {
+		r.fault("redis.max_queued", "%d is out of range: use 0 (no bound) to %d", n, maxQueued)
 	}
 }
 

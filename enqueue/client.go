@@ -47,6 +47,11 @@ type Config struct {
 	WaitReplicas int
 	// WaitTimeout bounds that wait for each task, 1 ms to 1 m. Default 1 s.
 	WaitTimeout time.Duration
+	// MaxQueued is how many requests may wait, over all producers, until a worker
+	// takes them in; then Purge refuses with ErrFull. 0, the default, is no bound.
+	// The count is up to a second old, and a request in several tasks is stored
+	// whole or not at all: the bound is passed by that.
+	MaxQueued int
 }
 
 // Client stores purge requests. It is safe for concurrent use.
@@ -58,6 +63,7 @@ type Client struct {
 	ids    *ids
 	rights redisacl.Rights // of its Redis user
 	hint   hint
+	bound  *bound
 	close  func() error
 }
 
@@ -66,8 +72,12 @@ func New(c Config) (*Client, error) {
 	if len(c.Source) > tasks.MaxSourceBytes {
 		return nil, fmt.Errorf("enqueue: Config.Source is %d bytes long, the limit is %d", len(c.Source), tasks.MaxSourceBytes)
 	}
+	if c.MaxQueued < 0 {
+		return nil, fmt.Errorf("enqueue: Config.MaxQueued %d is negative: use 0 (no bound) or more", c.MaxQueued)
+	}
 	client := &Client{
 		rdb: c.Client, place: "Redis", source: c.Source, ids: newIDs(), rights: redisacl.Producer, hint: newHint(),
+		bound: newBound(c.MaxQueued),
 		close: func() error { return nil },
 	}
 	if client.rdb == nil {
@@ -87,6 +97,9 @@ func New(c Config) (*Client, error) {
 	}
 	if c.WaitReplicas > 0 {
 		client.rights = client.rights.With(redisacl.Replicas)
+	}
+	if c.MaxQueued > 0 {
+		client.rights = client.rights.With(redisacl.Bounded)
 	}
 	client.queue = asynq.NewClientFromRedisClient(rdb)
 	return client, nil
@@ -129,7 +142,8 @@ type Receipt struct {
 // requests: while a task of that id exists, another one is taken for the same.
 //
 // The error matches tasks.ErrInvalid if the request is at fault; it then names
-// all faults, and nothing was stored. Any other error means that Redis did not
+// all faults, and nothing was stored; it matches ErrFull if Config.MaxQueued
+// leaves no room now, and nothing was stored either. Any other error means that Redis did not
 // take all of it, within ctx: it says how many tasks are stored, and it is safe
 // to send the request again, since items that still wait are merged. It is a
 // *ReplicasError if too few replicas have the request by now. Give ctx a
@@ -142,6 +156,10 @@ func (c *Client) Purge(ctx context.Context, p tasks.Purge) (Receipt, error) {
 	parts, err := split(p, maxTaskBytes)
 	if err != nil {
 		return Receipt{}, err
+	}
+	if err := c.bound.check(ctx, c.rdb); err != nil {
+		return Receipt{}, fmt.Errorf("enqueue request %s (nothing stored) in %s: %w",
+			p.ID, c.place, deadline(ctx, c.rights.Explain(ctx, c.rdb, err)))
 	}
 	if p.Track {
 		if err := c.open(ctx, p); err != nil {

@@ -20,6 +20,7 @@ func (p *process) front() (*front, error) {
 	}
 	requests, err := enqueue.New(enqueue.Config{
 		Client: rdb, WaitReplicas: p.config.Redis.WaitReplicas, WaitTimeout: p.config.Redis.WaitTimeout,
+		MaxQueued: p.config.Redis.MaxQueued,
 	})
 	if err != nil {
 		return nil, err

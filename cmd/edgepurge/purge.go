@@ -184,6 +184,7 @@ func (a *app) openProducer(ctx context.Context, c configs.Config) (*producer, er
 	}
 	client, err := enqueue.New(enqueue.Config{
 		Client: rdb, Source: cliSource, WaitReplicas: c.Redis.WaitReplicas, WaitTimeout: c.Redis.WaitTimeout,
+		MaxQueued: c.Redis.MaxQueued,
 	})
 	if err != nil {
 		_ = rdb.Close()

@@ -164,6 +164,9 @@ func (h *Handler) store(ctx context.Context, x *exchange) (enqueue.Receipt, *ans
 		faults := faultsOf(err)
 		a := failure(api.Invalid(faults[0].Field+" "+faults[0].Problem), Invalid, faults)
 		return receipt, &a
+	case errors.Is(err, enqueue.ErrFull):
+		a := unavailable("Too many purges wait to be worked off: send it again later", err)
+		return receipt, &a
 	case err != nil:
 		a := unavailable("The purge could not be stored: send it again", err)
 		return receipt, &a

@@ -34,6 +34,9 @@ var Producer = Rights{
 // Replicas is what a Producer with WaitReplicas needs besides.
 var Replicas = Rights{Commands: []string{"wait"}}
 
+// Bounded is what a Producer with MaxQueued needs besides.
+var Bounded = Rights{Commands: []string{"llen", "zcard"}}
+
 // Cluster is what every user of a Redis Cluster needs besides, on every node.
 var Cluster = Rights{Commands: []string{"cluster|slots", "command"}}
 
