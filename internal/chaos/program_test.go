@@ -130,6 +130,9 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// has reports whether the program has printed a text.
+func (o *output) has(text string) bool { return strings.Contains(o.String(), text) }
+
 func (o *output) lines() int { return strings.Count(o.String(), "\n") }
 
 func (o *output) tail(most int) string {

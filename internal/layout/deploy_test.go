@@ -99,6 +99,21 @@ func TestCompose(t *testing.T) {
 	assert.Greater(t, grace, 15*time.Second, "vercel.timeout and the time to write an answer down")
 }
 
+// Compose itself finds nothing wrong, where it is installed.
+func TestCompose_Config(t *testing.T) {
+	t.Parallel()
+	command, err := exec.LookPath("docker-compose")
+	if err != nil {
+		t.Skip("docker-compose is not installed: apt-get install docker-compose")
+	}
+	config := exec.Command(command, "-f", "docker-compose.yml", "config")
+	config.Dir = root
+	config.Env = append(os.Environ(), "VERCEL_TOKEN=none")
+	out, err := config.CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.NotContains(t, string(out), "WARNING")
+}
+
 type object struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string
