@@ -37,14 +37,14 @@ type Status struct {
 
 // Status reads what the account has waiting and what keeps it back.
 func (l *Lanes) Status(ctx context.Context, account string, per time.Duration) (Status, error) {
-	s, err := l.Limits(ctx, account, per)
+	// First, for a batch that is claimed meanwhile is then seen twice, not nowhere.
+	lanes, err := l.readLanes(ctx, keysOf(account))
 	if err != nil {
-		return s, err
+		return Status{}, fmt.Errorf("status of account %s: %w", account, err)
 	}
-	if err := l.readLanes(ctx, keysOf(account), &s); err != nil {
-		return s, fmt.Errorf("status of account %s: %w", account, err)
-	}
-	return s, nil
+	s, err := l.Limits(ctx, account, per)
+	s.Lanes = lanes
+	return s, err
 }
 
 // Limits is Status without the lanes: its cost does not grow with what waits.
@@ -63,20 +63,20 @@ func (l *Lanes) Limits(ctx context.Context, account string, per time.Duration) (
 	return s, nil
 }
 
-func (l *Lanes) readLanes(ctx context.Context, k keys, s *Status) error {
+func (l *Lanes) readLanes(ctx context.Context, k keys) (lanes []LaneStatus, err error) {
 	ids, err := l.rdb.HKeys(ctx, k.lanes()).Result()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sort.Strings(ids)
 	for chunk := range slices.Chunk(ids, statusChunk) {
 		rows, err := l.readChunk(ctx, k, chunk)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		s.Lanes = append(s.Lanes, rows...)
+		lanes = append(lanes, rows...)
 	}
-	return nil
+	return lanes, nil
 }
 
 // statusChunk is how many lanes are read in one round trip.
