@@ -74,7 +74,7 @@ clients: ## drive Vercel's own clients against gateway and emulator; needs npm a
 
 .PHONY: clean
 clean: ## remove what was built and measured
-	rm -rf bin edgepurge bench.out
+	rm -rf bin dist edgepurge bench.out internal/clients/.modules
 	find . -name '*.test' -o -name '*.prof' | xargs rm -f
 
 .PHONY: ci
