@@ -42,48 +42,42 @@ func parseReference(s string) (reference, error) {
 	return reference{}, errors.New("is a secret in plain text: write env:NAME for a variable or file:PATH for a file, and keep it there")
 }
 
-// secret reads a token. What the reference leads to is resolved at once, but a
-// failure of that is only noted: commands that call nothing need no token.
+// secret reads a token, which must be fit for a header.
 func (r *reader) secret(into *string) value {
 	return func(path string, n ast.Node) {
-		s, ok := r.referenceText(path, n)
-		if !ok {
-			return
+		if got, ok := r.secretAt(path, n); ok {
+			*into = r.usable(path, got)
 		}
-		ref, err := parseReference(s)
-		if err != nil {
-			r.fault(path, "%v", err)
-			return
-		}
-		got, err := r.resolve(ref)
-		if err != nil {
-			r.unresolved[path] = err.Error()
-			return
-		}
-		*into = r.usable(path, got)
 	}
 }
 
-// kept reads a secret of the gateway, of any form. A failure to resolve it is
-// only noted: a worker with the same file needs none.
+// kept reads a secret of the gateway, of any form.
 func (r *reader) kept(into *Secret) value {
 	return func(path string, n ast.Node) {
-		s, ok := r.referenceText(path, n)
-		if !ok {
-			return
+		if got, ok := r.secretAt(path, n); ok {
+			*into = Secret(got)
 		}
-		ref, err := parseReference(s)
-		if err != nil {
-			r.fault(path, "%v", err)
-			return
-		}
-		got, err := r.resolve(ref)
-		if err != nil {
-			r.unresolved[path] = err.Error()
-			return
-		}
-		*into = Secret(got)
 	}
+}
+
+// secretAt is what the reference at a path leads to. That it leads to nothing is
+// only noted: a command that does not need the secret runs without.
+func (r *reader) secretAt(path string, n ast.Node) (string, bool) {
+	s, ok := r.referenceText(path, n)
+	if !ok {
+		return "", false
+	}
+	ref, err := parseReference(s)
+	if err != nil {
+		r.fault(path, "%v", err)
+		return "", false
+	}
+	got, err := r.resolve(ref)
+	if err != nil {
+		r.unresolved[path] = err.Error()
+		return "", false
+	}
+	return got, true
 }
 
 // secrets reads a list of them; one that cannot be had is empty.
