@@ -38,7 +38,8 @@ func TestFull(t *testing.T) {
 	}, 10*time.Second, 100*time.Millisecond)
 	assert.Equal(t, http.StatusServiceUnavailable, refused.status)
 	assert.Equal(t, "30", refused.retryAfter)
-	assert.Contains(t, log.String(), "redis.max_queued")
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "redis.max_queued") },
+		10*time.Second, 20*time.Millisecond, "the log arrives a moment after the answer")
 	waiting := func() int64 {
 		n, err := server.Client(t).LLen(t.Context(), "asynq:{"+tasks.QueueIntake+"}:pending").Result()
 		require.NoError(t, err)
