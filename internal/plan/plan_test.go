@@ -84,7 +84,8 @@ func TestSpread_NearTheFlatOptimum(t *testing.T) {
 		in.Traffic.Regions = float64(rapid.IntRange(1, 30).Draw(t, "regions"))
 		in.Traffic.RPS = rapid.Float64Range(20, 2000).Draw(t, "rps")
 		in.Origin.Capacity = in.Traffic.RPS * rapid.Float64Range(0.05, 0.5).Draw(t, "capacity")
-		in.Pace.Calls, in.Pace.InFlight = rapid.SampledFrom([]int{0, 2000}).Draw(t, "budget"), 100 // neither decides how fast it goes
+		// Neither the budget nor a wait for company decides how fast it goes.
+		in.Pace.Calls, in.Pace.InFlight, in.Pace.Linger = rapid.SampledFrom([]int{0, 2000}).Draw(t, "budget"), 100, 0
 		p, err := Make(in)
 		if err != nil {
 			t.Fatal(err)
