@@ -94,6 +94,7 @@ func (a *app) runGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.collectLess()
 	p.logStart("gateway")
 	return together(ctx, append(g, p.fleet.run)...)
 }

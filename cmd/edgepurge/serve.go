@@ -42,6 +42,7 @@ func (a *app) serveBoth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.collectLess()
 	p.logStart("serve")
 	return together(ctx, append(slices.Concat(g, w), p.fleet.run)...)
 }

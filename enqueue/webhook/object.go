@@ -37,13 +37,14 @@ func strictObject(body []byte) (map[string]any, Reason) {
 // decodeJSON reads one JSON value; its numbers keep all their digits. A byte
 // order mark, which some .NET senders write, is skipped.
 func decodeJSON(body []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	var value any
 	if err := d.Decode(&value); err != nil {
 		return nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if rest := body[d.InputOffset():]; len(bytes.Trim(rest, " \t\r\n")) > 0 {
 		return nil, errors.New("there is more after the JSON value")
 	}
 	return value, nil

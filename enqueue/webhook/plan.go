@@ -40,6 +40,8 @@ func (h *Hook) plan(ctx context.Context, d Delivery) plan {
 	if err != nil {
 		return plan{problem: err}
 	}
+	ctx, cancel := context.WithTimeout(ctx, h.limits.MappingTime)
+	defer cancel()
 	p := plan{accepted: true, operation: h.constant}
 	if h.accept != nil {
 		if p.accepted, err = h.boolean(ctx, h.accept, in); err != nil {
@@ -129,8 +131,6 @@ func (h *Hook) credential(header string) bool {
 }
 
 func (h *Hook) boolean(ctx context.Context, p *program, in input) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.limits.MappingTime)
-	defer cancel()
 	v, err := p.first(ctx, in)
 	if err != nil {
 		return false, err
@@ -143,8 +143,6 @@ func (h *Hook) boolean(ctx context.Context, p *program, in input) (bool, error) 
 }
 
 func (h *Hook) operationOf(ctx context.Context, in input) (tasks.Operation, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.limits.MappingTime)
-	defer cancel()
 	v, err := h.operation.first(ctx, in)
 	if err != nil {
 		return "", err
@@ -165,8 +163,6 @@ func (h *Hook) list(ctx context.Context, p *program, kind tasks.Kind, in input) 
 	if p == nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.limits.MappingTime)
-	defer cancel()
 	var items []string
 	var problems []error
 	outputs, unfit := 0, 0

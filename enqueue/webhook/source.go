@@ -81,7 +81,7 @@ type Limits struct {
 	Depth int
 	// Outputs is how many items an expression may yield, up to 100,000. Default DefaultOutputs.
 	Outputs int
-	// MappingTime is how long each expression may run, up to 500ms. Default DefaultMappingTime.
+	// MappingTime is how long the expressions may run together, up to 500ms. Default DefaultMappingTime.
 	MappingTime time.Duration
 }
 

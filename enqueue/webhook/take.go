@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/rs/zerolog"
-
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -25,50 +23,56 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result
 		}
 	}()
 	proof := hook.prove(d)
-	log := h.Log.With().Str("source", hook.name).Str("reason", string(proof.reason)).Logger()
+	l := line{source: hook.name, reason: proof.reason}
 	if proof.reason != Verified {
 		if !hook.logOnly {
-			log.Warn().Msg("webhook refused")
+			l.on(h.Log.Warn()).Msg("webhook refused")
 			return result{outcome: Unauthorized}
 		}
 		h.Count(hook.name, Unverified)
-		log.Warn().Msg("webhook not verified, taken in because the source only logs that")
+		l.on(h.Log.Warn()).Msg("webhook not verified, taken in because the source only logs that")
 	}
 	var ids []string
 	if proof.reason == Verified { // else anyone could make a purge seem a duplicate
 		ids = hook.ids(d, proof)
 	}
-	id := answerID(hook, d, ids)
-	log = log.With().Str("id", id).Logger()
-	if h.seen(ctx, log, hook, ids) {
-		return result{end(log, Duplicate), id}
+	l.id = answerID(hook, d, ids)
+	outcome := Duplicate
+	if !h.seen(ctx, &l, hook, ids) {
+		outcome = h.carryOut(ctx, &l, hook, d)
+		if outcome != Rejected && outcome != Unavailable {
+			h.mark(ctx, &l, hook, ids)
+		}
 	}
+	l.on(h.Log.WithLevel(levelOf(outcome))).Str("outcome", string(outcome)).Msg("webhook")
+	return result{outcome, l.id}
+}
+
+// carryOut maps a delivery and stores what it asks for, and what is wrong with it.
+func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery) Outcome {
 	p := hook.plan(ctx, d)
 	outcome := hook.outcome(p)
-	log = log.With().Str("operation", string(p.operation)).Int("items", p.items()).Logger()
+	l.mapped, l.operation, l.items = true, p.operation, p.items()
 	if outcome == Rejected {
-		log = log.With().Str("problem", hook.redact(p.problem.Error())).Logger()
-		return result{end(log, Rejected), id}
+		l.problem = hook.redact(p.problem.Error())
+		return Rejected
 	}
 	if p.items() > 0 {
 		outcome = h.enqueue(ctx, &p, hook, outcome)
 	}
 	if p.problem != nil && outcome != Unavailable {
-		problem := hook.redact(p.problem.Error())
-		log = log.With().Str("problem", problem).Logger()
+		l.problem = hook.redact(p.problem.Error())
 		if err := h.Dead(ctx, Letter{
-			Source: hook.name, ID: id, ReceivedAt: d.Now,
-			Header: hook.redactHeader(d.Header), Body: hook.redactBody(d.Body), Reason: problem,
+			Source: hook.name, ID: l.id, ReceivedAt: d.Now,
+			Header: hook.redactHeader(d.Header), Body: hook.redactBody(d.Body), Reason: l.problem,
 		}); err != nil {
 			outcome, p.problem = Unavailable, fmt.Errorf("keep a dead letter: %w", err)
 		}
 	}
 	if outcome == Unavailable {
-		log = log.With().Str("err", hook.redact(p.problem.Error())).Logger()
-		return result{end(log, Unavailable), id}
+		l.err = hook.redact(p.problem.Error())
 	}
-	h.mark(ctx, log, hook, ids)
-	return result{end(log, outcome), id}
+	return outcome
 }
 
 // enqueue stores the requests of a plan. It returns the outcome, changed if
@@ -88,7 +92,7 @@ func (h *Handler) enqueue(ctx context.Context, p *plan, hook *Hook, outcome Outc
 	return outcome
 }
 
-func (h *Handler) seen(ctx context.Context, log zerolog.Logger, hook *Hook, ids []string) bool {
+func (h *Handler) seen(ctx context.Context, l *line, hook *Hook, ids []string) bool {
 	if h.Dedupe == nil || len(ids) == 0 {
 		return false
 	}
@@ -96,33 +100,19 @@ func (h *Handler) seen(ctx context.Context, log zerolog.Logger, hook *Hook, ids 
 	defer cancel()
 	seen, err := h.Dedupe.Seen(ctx, hook.name, ids...)
 	if err != nil { // a purge twice does no harm, one that is lost does
-		log.Warn().Err(err).Msg("webhook may be a duplicate: nobody knows")
+		l.on(h.Log.Warn()).Err(err).Msg("webhook may be a duplicate: nobody knows")
 		return false
 	}
 	return seen
 }
 
-func (h *Handler) mark(ctx context.Context, log zerolog.Logger, hook *Hook, ids []string) {
+func (h *Handler) mark(ctx context.Context, l *line, hook *Hook, ids []string) {
 	if h.Dedupe == nil || len(ids) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, dedupeWithin)
 	defer cancel()
 	if err := h.Dedupe.Mark(ctx, hook.name, hook.dedupeTTL, ids...); err != nil {
-		log.Warn().Err(err).Msg("webhook is not remembered: a duplicate will purge again")
+		l.on(h.Log.Warn()).Err(err).Msg("webhook is not remembered: a duplicate will purge again")
 	}
-}
-
-// end logs the outcome.
-func end(log zerolog.Logger, outcome Outcome) Outcome {
-	level := zerolog.InfoLevel
-	switch outcome {
-	case Unavailable:
-		level = zerolog.ErrorLevel
-	case Dead, Partial, Rejected, NoTags:
-		level = zerolog.WarnLevel
-	default:
-	}
-	log.WithLevel(level).Str("outcome", string(outcome)).Msg("webhook")
-	return outcome
 }

@@ -1,0 +1,49 @@
+package webhook
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/edgepurge/edgepurge/tasks"
+)
+
+// line is what the log says of a delivery. It is put into an event at once: a
+// logger that gathers it step by step would be copied at each.
+type line struct {
+	source    string
+	reason    Reason // of the verification
+	id        string // "": not known yet
+	mapped    bool   // operation and items are known
+	operation tasks.Operation
+	items     int
+	problem   string // what could not be mapped, redacted; "": all could be
+	err       string // why nothing is stored, redacted
+}
+
+func (l *line) on(e *zerolog.Event) *zerolog.Event {
+	e.Str("source", l.source).Str("reason", string(l.reason))
+	if l.id != "" {
+		e.Str("id", l.id)
+	}
+	if l.mapped {
+		e.Str("operation", string(l.operation)).Int("items", l.items)
+	}
+	if l.problem != "" {
+		e.Str("problem", l.problem)
+	}
+	if l.err != "" {
+		e.Str("err", l.err)
+	}
+	return e
+}
+
+// levelOf is how loud the log is about an outcome.
+func levelOf(outcome Outcome) zerolog.Level {
+	switch outcome {
+	case Unavailable:
+		return zerolog.ErrorLevel
+	case Dead, Partial, Rejected, NoTags:
+		return zerolog.WarnLevel
+	default:
+		return zerolog.InfoLevel
+	}
+}
