@@ -18,6 +18,7 @@ import (
 type Page struct {
 	// Path is where it lies below the root of the repository, with slashes.
 	Path   string
+	Text   string
 	Blocks []Block
 	// Anchors are what a link's fragment may name: one for each heading.
 	Anchors []string
@@ -74,7 +75,7 @@ var (
 
 // Parse reads a page without its path.
 func Parse(text string) Page {
-	var p Page
+	p := Page{Text: text}
 	var open *Block
 	above, seen := "", map[string]int{}
 	for i, line := range strings.Split(text, "\n") {
