@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -188,6 +189,32 @@ func TestDocs(t *testing.T) {
 	}
 	t.Logf("%d blocks of commands are run, %d are marked as not", ran, not)
 	assert.Greater(t, ran, not)
+}
+
+// spoken is a command in the middle of a sentence.
+var spoken = regexp.MustCompile("`edgepurge ([^`]+)`")
+
+// Commands in the middle of sentences, runbooks above all, exist with their flags.
+func TestDocs_SpokenCommands(t *testing.T) {
+	t.Parallel()
+	all, err := pages.Read("../..")
+	require.NoError(t, err)
+	count := 0
+	for _, p := range all {
+		for _, m := range spoken.FindAllStringSubmatch(p.Text, -1) {
+			count++
+			cmd, rest, err := newRoot(&app{}).Find(strings.Fields(m[1]))
+			if !assert.NoError(t, err, "%s: %s", p.Path, m[0]) {
+				continue
+			}
+			unknown := cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-")
+			assert.False(t, unknown, "%s: %s", p.Path, m[0])
+			if err := cmd.ParseFlags(rest); !errors.Is(err, pflag.ErrHelp) {
+				assert.NoError(t, err, "%s: %s", p.Path, m[0])
+			}
+		}
+	}
+	assert.Greater(t, count, 50)
 }
 
 func TestDeedOf(t *testing.T) {

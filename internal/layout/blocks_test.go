@@ -20,6 +20,7 @@ import (
 // of another language, or of none, would pass every test because none reads it.
 var languages = map[string]string{
 	"sh":      "run by cmd/edgepurge",
+	"bash":    "run by cmd/edgepurge",
 	"console": "run by cmd/edgepurge, with what it prints",
 	"yaml":    "loaded by configs",
 	"http":    "mapped by configs, in the recipes",

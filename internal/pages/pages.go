@@ -67,7 +67,8 @@ func Read(root string) ([]Page, error) {
 }
 
 var (
-	comment = regexp.MustCompile(`^<!-- (.*) -->$`)
+	fence   = regexp.MustCompile("^ *(?:```|~~~)(.*)$") // indented, in a list, too
+	comment = regexp.MustCompile(`^ *<!-- (.*) -->$`)
 	heading = regexp.MustCompile(`^#{1,6} +(.*)$`)
 	code    = regexp.MustCompile("`[^`]*`")
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
@@ -79,15 +80,15 @@ func Parse(text string) Page {
 	var open *Block
 	above, seen := "", map[string]int{}
 	for i, line := range strings.Split(text, "\n") {
-		language, fence := strings.CutPrefix(line, "```")
+		m := fence.FindStringSubmatch(line)
 		switch {
-		case open != nil && fence:
+		case open != nil && m != nil:
 			p.Blocks = append(p.Blocks, *open)
 			open = nil
 		case open != nil:
 			open.Text += line + "\n"
-		case fence:
-			open = &Block{Line: i + 1, Language: language}
+		case m != nil:
+			open = &Block{Line: i + 1, Language: m[1]}
 			if m := comment.FindStringSubmatch(above); m != nil {
 				open.Mark = m[1]
 			}

@@ -24,6 +24,12 @@ func TestParse_BlockWithoutEnd(t *testing.T) {
 	assert.Equal(t, []Block{{Line: 1, Language: "sh", Text: "a\n\n"}}, Parse("```sh\na\n").Blocks)
 }
 
+func TestParse_BlockInAList(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []Block{{Line: 3, Language: "sh", Mark: "run: x", Text: "  a\n"}}, Parse("- b\n  <!-- run: x -->\n  ```sh\n  a\n  ```\n").Blocks)
+	assert.Equal(t, []Block{{Line: 1, Language: "sh", Text: "a\n"}}, Parse("~~~sh\na\n~~~\n").Blocks)
+}
+
 func TestParse_Anchors(t *testing.T) {
 	t.Parallel()
 	p := Parse("# What happens when…\n## `again`, and [more](more.md)\n### Over HTTP, by a key\n## Traps\n## Traps\n## Traps\n#no\n## 2. The budget\n")
