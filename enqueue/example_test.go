@@ -80,3 +80,20 @@ func ExampleClient_Status() {
 	// 2 of 2 pending, done: false
 	// true
 }
+
+// Example is what the README shows; it needs a Redis, and so is compiled and not run.
+func Example() {
+	ctx := context.Background()
+
+	client, err := enqueue.New(enqueue.Config{Redis: "redis://localhost:6379/0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	receipt, err := client.Purge(ctx, tasks.Purge{
+		Project: "prj_abc", Operation: tasks.Delete, Tags: []string{"post-1", "post-list"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(receipt.ID)
+}

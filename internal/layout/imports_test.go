@@ -53,6 +53,7 @@ var rules = []rule{
 	{packages: "internal/receipt", stdlib: true},
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
+	{packages: "internal/pages", stdlib: true}, // imported by tests that hold the pages true
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},
 	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks"}},
 	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "tasks"}},
@@ -73,7 +74,7 @@ var apart = [][2]string{
 
 // helpers may be imported by the tests of every package, and by no other code
 // but theirs and the commands that embed them.
-var helpers = []string{"internal/redistest", "internal/vercel/emulator"}
+var helpers = []string{"internal/redistest", "internal/vercel/emulator", "internal/pages"}
 
 func matches(pattern, pkg string) bool {
 	folder, below := strings.CutSuffix(pattern, "...")
