@@ -49,7 +49,7 @@ func (r row) String() string {
 	case rowDrain:
 		return "the same: s from the last change to the last call"
 	case rowLoneMedian:
-		return "a lone tag, until its call: ms"
+		return "a lone tag (edgepurge: linger 0), until its call: ms"
 	case rowLonePercentile:
 		return "the same: 99 % within, ms"
 	case rowLingerMedian:
