@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/internal/redisurl"
+	"github.com/edgepurge/edgepurge/worker"
 )
 
 // envChild makes this test binary one program of a contender: its value is a
@@ -76,7 +77,7 @@ func child(text string) error {
 	if i < 0 {
 		return fmt.Errorf("there is no contender %q", r.Contender)
 	}
-	rdb, err := redisurl.Open(r.Redis, 50)
+	rdb, err := redisurl.Open(r.Redis, worker.DefaultConfig().Concurrency+10) // as `edgepurge worker` does
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (r row) String() string {
 		return "the same: % of a core"
 	case rowLimitPurged:
 		return fmt.Sprintf("API limit of %d calls in %s, %s tags asked for 3 times: tags purged within %.3g s",
-			limit().Calls, limit().Per, number(float64(limitedTags())), limitedFor().Seconds())
+			limit().Calls, strings.TrimSuffix(limit().Per.String(), "0s"), number(float64(limitedTags())), limitedFor().Seconds())
 	case rowLimitCalls:
 		return "the same: calls"
 	case rowLimitRefused:
