@@ -45,6 +45,10 @@ bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 
 bench-gateway: ## send 1,000 signed deliveries a second to a gateway, then as many as it takes beside a bare handler, a minute
 	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '^BenchmarkGateway$$' -benchtime=1x -timeout=5m ./cmd/edgepurge
 
+.PHONY: compare
+compare: ## put edgepurge beside asynq's own ways and BullMQ, ten minutes; needs redis-server, BullMQ also npm
+	internal/compare/run
+
 .PHONY: chaos
 chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run
 	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 30m \
@@ -74,7 +78,7 @@ clients: ## drive Vercel's own clients against gateway and emulator; needs npm a
 
 .PHONY: clean
 clean: ## remove what was built and measured
-	rm -rf bin dist edgepurge bench.out internal/clients/.modules
+	rm -rf bin dist edgepurge bench.out internal/clients/.modules internal/compare/bullmq/.modules
 	find . -name '*.test' -o -name '*.prof' | xargs rm -f
 
 .PHONY: ci

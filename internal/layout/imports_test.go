@@ -61,6 +61,7 @@ var rules = []rule{
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more
 	{packages: "internal/prodredis", imports: []string{"..."}},                             // runs the whole on real Redis set-ups
 	{packages: "internal/bench", imports: []string{"..."}},                                 // measures the whole; nothing imports it
+	{packages: "internal/compare", imports: []string{"..."}},                               // puts the whole beside others; nothing imports it
 	{packages: "internal/chaos", imports: []string{"..."}},                                 // breaks the whole; nothing imports it
 }
 
