@@ -1,0 +1,108 @@
+-- The requests that wait for an item, for people and traces only: nothing is decided by
+-- them. They stand in a hash: item -> a line each, "id traceparent source", the newest
+-- last; what is not known at the end is left out, before it it is "-". A request whose
+-- call is not due yet has "@due " before it, and one that asks for a rebound n ms after
+-- its call "@due+n ".
+
+-- A hash of a family holds so many items at most, and an item so many requests. Items
+-- beyond that have none, so that a backlog costs no more for them.
+local MOST_FIELDS, MOST_LINES = 10000, 4
+-- A batch carries so many bytes of them at most: they lie in its record and its tasks.
+local MOST_CARRIED = 16384
+local ORIGINS_KEPT = 86400000
+
+-- origin_line writes an origin of a request that is due then.
+local function origin_line(origin, due, rebound)
+  if rebound > 0 then return '@' .. ms(due) .. '+' .. ms(rebound) .. ' ' .. origin end
+  if due > now then return '@' .. ms(due) .. ' ' .. origin end
+  return origin
+end
+
+-- joined keeps the newest lines of both, each once.
+local function joined(older, newer)
+  if older == newer then return older end
+  local lines, seen = {}, {}
+  for line in string.gmatch(older .. '\n' .. newer, '[^\n]+') do
+    if not seen[line] then lines[#lines + 1] = line end
+    seen[line] = true
+  end
+  return table.concat(lines, '\n', math.max(1, #lines - MOST_LINES + 1))
+end
+
+-- originate notes origins of items. Those that are pending already (twins) keep theirs
+-- beside them; what others have is left of a worker that knows no origins.
+-- text_of answers the origins of an item by its place, or nil; is_older says that they
+-- are older than the ones that are noted, wait for how long none is due.
+local function originate(key, items, from, twins, text_of, is_older, wait)
+  local room = MOST_FIELDS - redis.call('HLEN', key)
+  for start = from, #items, 1000 do
+    local stop = math.min(start + 999, #items)
+    local had = next(twins) and redis.call('HMGET', key, unpack(items, start, stop))
+    local fields = {}
+    for i = start, stop do
+      local text, old = text_of(i), had and twins[items[i]] and had[i - start + 1]
+      if text and old then
+        text = is_older and joined(text, old) or joined(old, text)
+      elseif text then
+        room = room - 1
+      end
+      if text and (old or room >= 0) and text ~= old then
+        local n = #fields
+        fields[n + 1], fields[n + 2] = items[i], text
+      end
+    end
+    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+  end
+  -- A minute of slack spares busy lanes a command.
+  if redis.call('PTTL', key) < ORIGINS_KEPT + wait then redis.call('PEXPIRE', key, ms(ORIGINS_KEPT + wait + 60000)) end
+end
+
+-- due_lines parts the lines of an item into those of requests that a call covers which
+-- starts now, and those that wait for a later one.
+local function due_lines(text)
+  local due, later = {}, {}
+  for line in string.gmatch(text, '[^\n]+') do
+    local at, rebound, origin = string.match(line, '^@(%d+)%+?(%d*) (.*)$')
+    if at and tonumber(at) > now then
+      later[#later + 1] = line
+    else
+      due[#due + 1] = origin or line
+      if at and rebound ~= '' then later[#later + 1] = origin_line(origin, now + tonumber(rebound), 0) end
+    end
+  end
+  return table.concat(due, '\n'), table.concat(later, '\n')
+end
+
+-- take_origins takes those of a batch out of the hash. It answers the different texts,
+-- and for each item the place of its own, 0 if it has none; or nil if none has any.
+local function take_origins(key, items)
+  local texts, place_of, places, bytes = {}, {}, {}, 0
+  for start = 1, #items, 1000 do
+    local stop = math.min(start + 999, #items)
+    local found = redis.call('HMGET', key, unpack(items, start, stop))
+    local taken, left = {}, {}
+    for i = start, stop do
+      local text, place = found[i - start + 1], 0
+      if text then
+        local later = ''
+        if string.find(text, '@', 1, true) then text, later = due_lines(text) end
+        if later == '' then
+          taken[#taken + 1] = items[i]
+        else
+          local n = #left
+          left[n + 1], left[n + 2] = items[i], later
+        end
+        place = place_of[text] or 0
+        if place == 0 and text ~= '' and bytes + #text <= MOST_CARRIED then
+          place, bytes = #texts + 1, bytes + #text
+          texts[place], place_of[text] = text, place
+        end
+      end
+      places[i] = place
+    end
+    if #taken > 0 then redis.call('HDEL', key, unpack(taken)) end
+    if #left > 0 then redis.call('HSET', key, unpack(left)) end
+  end
+  if #texts == 0 then return nil end
+  return texts, places
+end
