@@ -99,10 +99,10 @@ func TestOrigins_KeepTheNewestFour(t *testing.T) {
 	})
 }
 
-// A backlog has them for its first 10,000 items; the others are purged all the same.
+// A backlog has them for its first 5,000 items; the others are purged all the same.
 func TestOrigins_AreBounded(t *testing.T) {
 	each(t, func(r *rig) {
-		const most = 10000
+		const most = 5000
 		items := numbered(most + absorbChunk + 7)
 		r.request("r1", normal, items[:most-1]...)
 		r.request("r2", normal, items[most-1:]...)

@@ -6,7 +6,7 @@
 
 -- A hash of a family holds so many items at most, and an item so many requests. Items
 -- beyond that have none, so that a backlog costs no more for them.
-local MOST_FIELDS, MOST_LINES = 10000, 4
+local MOST_FIELDS, MOST_LINES = 5000, 4
 -- A batch carries so many bytes of them at most: they lie in its record and its tasks.
 local MOST_CARRIED = 16384
 local ORIGINS_KEPT = 86400000
@@ -18,15 +18,16 @@ local function origin_line(origin, due, rebound)
   return origin
 end
 
--- joined keeps the newest lines of both, each once.
+-- joined adds the lines of newer to older, each once, and keeps the newest.
 local function joined(older, newer)
-  if older == newer then return older end
-  local lines, seen = {}, {}
-  for line in string.gmatch(older .. '\n' .. newer, '[^\n]+') do
-    if not seen[line] then lines[#lines + 1] = line end
-    seen[line] = true
+  for line in string.gmatch(newer, '[^\n]+') do
+    if not string.find('\n' .. older .. '\n', '\n' .. line .. '\n', 1, true) then
+      local _, ends = string.gsub(older, '\n', '')
+      if ends >= MOST_LINES - 1 then older = string.sub(older, string.find(older, '\n', 1, true) + 1) end
+      older = older .. '\n' .. line
+    end
   end
-  return table.concat(lines, '\n', math.max(1, #lines - MOST_LINES + 1))
+  return older
 end
 
 -- originate notes origins of items. Those that are pending already (twins) keep theirs
@@ -34,24 +35,32 @@ end
 -- text_of answers the origins of an item by its place, or nil; is_older says that they
 -- are older than the ones that are noted, wait for how long none is due.
 local function originate(key, items, from, twins, text_of, is_older, wait)
-  local room = MOST_FIELDS - redis.call('HLEN', key)
+  local room, any_twins = MOST_FIELDS - redis.call('HLEN', key), next(twins)
+  if room <= 0 and not any_twins then return end
+  local joint = {} -- the items of one request have often been asked for together before
   for start = from, #items, 1000 do
     local stop = math.min(start + 999, #items)
-    local had = next(twins) and redis.call('HMGET', key, unpack(items, start, stop))
-    local fields = {}
+    local had = any_twins and redis.call('HMGET', key, unpack(items, start, stop))
+    local fields, n = {}, 0
     for i = start, stop do
       local text, old = text_of(i), had and twins[items[i]] and had[i - start + 1]
       if text and old then
-        text = is_older and joined(text, old) or joined(old, text)
+        local both = joint[old] and joint[old][text]
+        if not both then
+          both = is_older and joined(text, old) or joined(old, text)
+          joint[old] = joint[old] or {}
+          joint[old][text] = both
+        end
+        text = both ~= old and both or nil
       elseif text then
         room = room - 1
+        if room < 0 then text = nil end
       end
-      if text and (old or room >= 0) and text ~= old then
-        local n = #fields
-        fields[n + 1], fields[n + 2] = items[i], text
+      if text then
+        fields[n + 1], fields[n + 2], n = items[i], text, n + 2
       end
     end
-    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+    if n > 0 then redis.call('HSET', key, unpack(fields)) end
   end
   -- A minute of slack spares busy lanes a command.
   if redis.call('PTTL', key) < ORIGINS_KEPT + wait then redis.call('PEXPIRE', key, ms(ORIGINS_KEPT + wait + 60000)) end
