@@ -85,11 +85,11 @@ func (a *app) runGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.openProcess(c, gatewayConns)
+	p, err := a.openProcess(ctx, "gateway", c, gatewayConns)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = p.rdb.Close() }()
+	defer p.close()
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, n
 	}
 	p.tellFront(listener.Addr())
 	server := &http.Server{
-		Handler:           front,
+		Handler:           p.traces.Handler(front, asksForPurges),
 		ReadHeaderTimeout: headerWait, ReadTimeout: gatewayRead, WriteTimeout: gatewayWrite, IdleTimeout: gatewayIdle,
 		MaxHeaderBytes: gatewayHeader,
 		ErrorLog:       stdlog.New(p.log.With().Str("part", "http").Logger(), "", 0), //nolint:forbidigo // net/http takes no other

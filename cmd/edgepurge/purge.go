@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/configs"
@@ -117,7 +118,7 @@ func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
 		return err
 	}
 	defer client.end()
-	receipt, err := client.ask(cmd.Context(), p)
+	receipt, err := a.ask(cmd.Context(), client, p)
 	if err != nil {
 		return err
 	}
@@ -199,6 +200,18 @@ func (p *producer) ask(ctx context.Context, request tasks.Purge) (enqueue.Receip
 	ctx, cancel := context.WithTimeout(ctx, purgeWait)
 	defer cancel()
 	return p.Purge(ctx, request)
+}
+
+// ask is the producer's within a span, if OTEL_* asks for one.
+func (a *app) ask(ctx context.Context, client *producer, request tasks.Purge) (enqueue.Receipt, error) {
+	traces, err := a.traces(ctx, "purge", a.logger(client.config.Log).Level(zerolog.WarnLevel))
+	if err != nil {
+		return enqueue.Receipt{}, err
+	}
+	defer traces.Stop()
+	ctx, end := traces.Command(ctx, "edgepurge purge", a.getenv("TRACEPARENT"))
+	defer end()
+	return client.ask(ctx, request)
 }
 
 type wireReceipt struct {

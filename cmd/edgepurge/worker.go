@@ -52,11 +52,11 @@ func (a *app) work(ctx context.Context) error {
 	if err := c.RequireTokens(); err != nil {
 		return err
 	}
-	p, err := a.openProcess(c, workerConns(c))
+	p, err := a.openProcess(ctx, "worker", c, workerConns(c))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = p.rdb.Close() }()
+	defer p.close()
 	w, err := p.worker(ctx)
 	if err != nil {
 		return err
@@ -85,6 +85,7 @@ func (p *process) worker(ctx context.Context) ([]func(context.Context) error, er
 func (p *process) newWorker() (*worker.Worker, error) {
 	return worker.New(p.config.Worker, worker.Options{
 		Redis: p.rdb, Log: p.log, Registerer: p.registry, Sources: sourcesOf(p.config.Gateway),
+		Traces: p.traces.Tracers(),
 	})
 }
 
