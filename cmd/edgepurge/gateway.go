@@ -26,7 +26,8 @@ gateway.monitor.password the web UI at /monitor/purges and /monitor/. Any number
 gateways may run. It calls Vercel never and needs no token of it.
 
 It serves /metrics, /healthz and /readyz at the same address, gateway.listen
-(127.0.0.1:8080). On SIGTERM it answers what it has accepted and ends.`,
+(127.0.0.1:8080). With OTEL_EXPORTER_OTLP_ENDPOINT set it sends traces there
+(docs/tracing.md). On SIGTERM it answers what it has accepted and ends.`,
 		Example: `  edgepurge gateway --config edgepurge.yaml
   EDGEPURGE_LISTEN=:8080 edgepurge gateway
   edgepurge webhook test --source blog --file delivery.json   # what would it do?`,

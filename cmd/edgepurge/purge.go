@@ -51,7 +51,9 @@ in any case, whoever waits or stops waiting.
 
 A file given with --from-file holds one tag a line, as it is: there are no comments
 and no quotes. Empty lines are skipped, and so is the carriage return of a Windows
-line end. The file "-" is the standard input.`,
+line end. The file "-" is the standard input.
+
+With OTEL_EXPORTER_OTLP_ENDPOINT set it sends a trace there, below TRACEPARENT.`,
 		Example: `  edgepurge purge --project prj_abc --tag post-1 --tag post-list
   edgepurge purge --tag post-1 --invalidate --target production
   edgepurge purge --tag post-1 --deadline 60s --settle 2s --rebound 1m

@@ -27,7 +27,8 @@ func newWorkerCommand(a *app) *cobra.Command {
 number of workers share the work. On SIGTERM the calls in hand end and everything
 else stays in Redis for the next worker; a second SIGTERM kills at once.
 
-It serves /metrics, /healthz and /readyz at worker.metrics (127.0.0.1:9090).`,
+It serves /metrics, /healthz and /readyz at worker.metrics (127.0.0.1:9090). With
+OTEL_EXPORTER_OTLP_ENDPOINT set it sends traces there (docs/tracing.md).`,
 		Example: `  VERCEL_TOKEN=… edgepurge worker
   edgepurge worker --config /etc/edgepurge.yaml
   EDGEPURGE_LOG=debug,json edgepurge worker`,

@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -56,8 +57,11 @@ type wireOrigins struct {
 }
 
 // originsOf checks what somebody else wrote: what does not fit n items is worth
-// no fault, for nothing rests on it.
+// no fault, for nothing rests on it. A single text without places is that of all.
 func originsOf(texts []string, of []int, n int) Origins {
+	if len(texts) == 1 && len(of) == 0 {
+		of = slices.Repeat([]int{1}, n)
+	}
 	if len(texts) == 0 || len(of) != n {
 		return Origins{}
 	}

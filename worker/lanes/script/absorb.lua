@@ -21,7 +21,7 @@ if before then return cjson.decode(before) end
 local due = math.max(now + tonumber(ARGV[7]), tonumber(ARGV[8]))
 local count, twins = add_all(p, ARGV, 13, due, tonumber(ARGV[9]))
 local origin = origin_line(ARGV[12], due, tonumber(ARGV[9]))
-originate(origins, ARGV, 13, twins, function() return origin end, false, due - now)
+originate(origins, ARGV, 13, twins, origin, nil, false, due - now)
 -- asynq may run the request again long after the first time: its items are pending
 -- again then, but each is counted once.
 if ARGV[10] ~= '' and redis.call('HSET', counts, ARGV[11], '1') == 1 then

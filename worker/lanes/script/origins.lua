@@ -30,11 +30,11 @@ local function joined(older, newer)
   return older
 end
 
--- originate notes origins of items. Those that are pending already (twins) keep theirs
--- beside them; what others have is left of a worker that knows no origins.
--- text_of answers the origins of an item by its place, or nil; is_older says that they
--- are older than the ones that are noted, wait for how long none is due.
-local function originate(key, items, from, twins, text_of, is_older, wait)
+-- originate notes origins of items: one for all, or those of each by its place in
+-- texts. Items that are pending already (twins) keep theirs beside them; what others
+-- have is left of a worker that knows no origins. is_older says that they are older
+-- than the ones that are noted, wait for how long none is due.
+local function originate(key, items, from, twins, one, texts, is_older, wait)
   local room, any_twins = MOST_FIELDS - redis.call('HLEN', key), next(twins)
   if room <= 0 and not any_twins then return end
   local joint = {} -- the items of one request have often been asked for together before
@@ -43,7 +43,7 @@ local function originate(key, items, from, twins, text_of, is_older, wait)
     local had = any_twins and redis.call('HMGET', key, unpack(items, start, stop))
     local fields, n = {}, 0
     for i = start, stop do
-      local text, old = text_of(i), had and twins[items[i]] and had[i - start + 1]
+      local text, old = one or texts[i], had and twins[items[i]] and had[i - start + 1]
       if text and old then
         local both = joint[old] and joint[old][text]
         if not both then
@@ -51,13 +51,14 @@ local function originate(key, items, from, twins, text_of, is_older, wait)
           joint[old] = joint[old] or {}
           joint[old][text] = both
         end
-        text = both ~= old and both or nil
+        text = both ~= old and both
       elseif text then
         room = room - 1
-        if room < 0 then text = nil end
+        text = room >= 0 and text
       end
       if text then
-        fields[n + 1], fields[n + 2], n = items[i], text, n + 2
+        fields[n + 1], fields[n + 2] = items[i], text
+        n = n + 2
       end
     end
     if n > 0 then redis.call('HSET', key, unpack(fields)) end
@@ -83,35 +84,39 @@ local function due_lines(text)
 end
 
 -- take_origins takes those of a batch out of the hash. It answers the different texts,
--- and for each item the place of its own, 0 if it has none; or nil if none has any.
+-- and for each item the place of its own, 0 if it has none; no places if all items have
+-- the first text, nothing if none has any.
 local function take_origins(key, items)
-  local texts, place_of, places, bytes = {}, {}, {}, 0
+  local texts, places, place_of, later_of, bytes, is_mixed = {}, {}, {}, {}, 0, false
   for start = 1, #items, 1000 do
     local stop = math.min(start + 999, #items)
     local found = redis.call('HMGET', key, unpack(items, start, stop))
-    local taken, left = {}, {}
+    local any, left = false, {}
     for i = start, stop do
       local text, place = found[i - start + 1], 0
       if text then
-        local later = ''
-        if string.find(text, '@', 1, true) then text, later = due_lines(text) end
-        if later == '' then
-          taken[#taken + 1] = items[i]
-        else
-          local n = #left
-          left[n + 1], left[n + 2] = items[i], later
+        any, place = true, place_of[text]
+        if not place then
+          local due, later = text, ''
+          if string.find(text, '@', 1, true) then due, later = due_lines(text) end
+          place = 0
+          if due ~= '' and bytes + #due <= MOST_CARRIED then
+            place, bytes = #texts + 1, bytes + #due
+            texts[place] = due
+          end
+          place_of[text], later_of[text] = place, later ~= '' and later
         end
-        place = place_of[text] or 0
-        if place == 0 and text ~= '' and bytes + #text <= MOST_CARRIED then
-          place, bytes = #texts + 1, bytes + #text
-          texts[place], place_of[text] = text, place
+        if later_of[text] then
+          left[#left + 1] = items[i]
+          left[#left + 1] = later_of[text]
         end
       end
       places[i] = place
+      if place ~= 1 then is_mixed = true end
     end
-    if #taken > 0 then redis.call('HDEL', key, unpack(taken)) end
+    if any then redis.call('HDEL', key, unpack(items, start, stop)) end
     if #left > 0 then redis.call('HSET', key, unpack(left)) end
   end
   if #texts == 0 then return nil end
-  return texts, places
+  return texts, is_mixed and places or nil
 end

@@ -29,7 +29,9 @@ local _, twins = add_all(p, ARGV, 11, math.min(now, tonumber(ARGV[9])), 0)
 move_all(carried, receipts, ARGV, 11, ALL)
 if ARGV[10] ~= '' then
   local o = cjson.decode(ARGV[10])
-  originate(origins, ARGV, 11, twins, function(i) return o.origins[o.origin_of[i - 10]] end, true, 0)
+  local texts = {}
+  for i = 11, #ARGV do texts[i] = o.origins[o.origin_of[i - 10]] end
+  originate(origins, ARGV, 11, twins, nil, texts, true, 0)
 end
 local at
 for q = 1, p do
