@@ -51,7 +51,7 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 		account: a.Name, batch: &b, attempt: attempt, judgment: &j, status: answer.Status, vercelID: answer.RequestID,
 		start: start, end: end, origins: b.Origins.All(),
 	}
-	c.tell(&m, c.tracer.called(&m))
+	c.tell(&m, c.tracer.called(ctx, &m))
 	c.adapt(ctx, a, b, eventOf(j, b), answer.Limit.Limit)
 	return j
 }

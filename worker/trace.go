@@ -77,11 +77,11 @@ type made struct {
 // span in that of the first, and in each of the others as a span that is linked
 // to it. A call that no recorded request waits for begins no trace of its own. It
 // returns the trace id of the first; empty if there is none.
-func (t *tracer) called(m *made) string {
+func (t *tracer) called(ctx context.Context, m *made) string {
 	if t == nil {
 		return ""
 	}
-	parents := parentsOf(m.origins)
+	parents := parentsOf(m.origins) //nolint:contextcheck // it reads text, by a function that wants one
 	if len(parents) == 0 {
 		return ""
 	}
@@ -89,9 +89,9 @@ func (t *tracer) called(m *made) string {
 	for _, p := range parents[1:] {
 		links = append(links, trace.Link{SpanContext: p})
 	}
-	first := t.show(m, "purge", trace.SpanKindClient, parents[0], links...)
+	first := t.show(ctx, m, "purge", trace.SpanKindClient, parents[0], links...)
 	for _, p := range parents[1:] {
-		t.show(m, "purge (shared)", trace.SpanKindInternal, p, trace.Link{SpanContext: first})
+		t.show(ctx, m, "purge (shared)", trace.SpanKindInternal, p, trace.Link{SpanContext: first})
 	}
 	return first.TraceID().String()
 }
@@ -112,9 +112,9 @@ func parentsOf(origins []lanes.Origin) []trace.SpanContext {
 	return parents
 }
 
-func (t *tracer) show(m *made, name string, kind trace.SpanKind, parent trace.SpanContext, links ...trace.Link) trace.SpanContext {
+func (t *tracer) show(ctx context.Context, m *made, name string, kind trace.SpanKind, parent trace.SpanContext, links ...trace.Link) trace.SpanContext {
 	lane, j := m.batch.Lane, m.judgment
-	_, span := t.Start(trace.ContextWithRemoteSpanContext(context.Background(), parent), name,
+	_, span := t.Start(trace.ContextWithRemoteSpanContext(ctx, parent), name,
 		trace.WithSpanKind(kind), trace.WithTimestamp(m.start), trace.WithLinks(links...),
 		trace.WithAttributes(
 			spans.Account.String(m.account), spans.Project.String(lane.Project), spans.Operation.String(string(lane.Operation)),

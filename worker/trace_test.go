@@ -126,7 +126,7 @@ func TestTrace_WorkerWithout(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		_, span := l.intake.tracer.absorb(t.Context(), nil)
 		l.intake.tracer.absorbed(span, nil, nil)
-		l.attempts.tracer.called(nil)
+		l.attempts.tracer.called(t.Context(), nil)
 	}))
 }
 

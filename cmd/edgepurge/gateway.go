@@ -90,7 +90,7 @@ func (a *app) runGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(ctx)
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err

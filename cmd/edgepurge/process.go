@@ -47,8 +47,8 @@ func (a *app) traces(ctx context.Context, command string, log zerolog.Logger) (*
 }
 
 // close sends the last spans and closes the client.
-func (p *process) close() {
-	p.traces.Stop()
+func (p *process) close(ctx context.Context) {
+	p.traces.Stop(ctx)
 	_ = p.rdb.Close()
 }
 

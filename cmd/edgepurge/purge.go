@@ -210,7 +210,7 @@ func (a *app) ask(ctx context.Context, client *producer, request tasks.Purge) (e
 	if err != nil {
 		return enqueue.Receipt{}, err
 	}
-	defer traces.Stop()
+	defer traces.Stop(ctx)
 	ctx, end := traces.Command(ctx, "edgepurge purge", a.getenv("TRACEPARENT"))
 	defer end()
 	return client.ask(ctx, request)

@@ -33,7 +33,7 @@ func (a *app) serveBoth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(ctx)
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err

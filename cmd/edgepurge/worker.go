@@ -57,7 +57,7 @@ func (a *app) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(ctx)
 	w, err := p.worker(ctx)
 	if err != nil {
 		return err

@@ -98,12 +98,13 @@ func (p *Provider) Command(ctx context.Context, name, traceparent string) (of co
 // stopWithin bounds how long Stop waits for the collector.
 const stopWithin = 2 * time.Second
 
-// Stop sends what is left, for at most 2 seconds. No span may be made after it.
-func (p *Provider) Stop() {
+// Stop sends what is left, for at most 2 seconds, even if ctx has ended. No span
+// may be made after it.
+func (p *Provider) Stop(ctx context.Context) {
 	if p == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	if err := p.sdk.Shutdown(ctx); err != nil {
 		otel.Handle(err)
