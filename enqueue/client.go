@@ -12,6 +12,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/internal/redisurl"
+	"github.com/edgepurge/edgepurge/internal/spans"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -148,7 +149,17 @@ type Receipt struct {
 // to send the request again, since items that still wait are merged. It is a
 // *ReplicasError if too few replicas have the request by now. Give ctx a
 // deadline: without one, go-redis may try an unreachable Redis for minutes.
+//
+// If ctx carries an OpenTelemetry span, Purge is a child of it, and the workers'
+// spans belong to its trace.
 func (c *Client) Purge(ctx context.Context, p tasks.Purge) (Receipt, error) {
+	ctx, span := begin(ctx)
+	receipt, err := c.purge(ctx, p)
+	end(span, p, receipt, err)
+	return receipt, err
+}
+
+func (c *Client) purge(ctx context.Context, p tasks.Purge) (Receipt, error) {
 	p, err := c.complete(p)
 	if err != nil {
 		return Receipt{}, err
@@ -191,7 +202,7 @@ func (c *Client) store(ctx context.Context, p tasks.Purge) error {
 		queue = tasks.QueueUrgent
 	}
 	var unreplicated error
-	_, err = c.queue.EnqueueContext(withReplicasFault(ctx, &unreplicated), asynq.NewTask(tasks.TypeRequest, payload),
+	_, err = c.queue.EnqueueContext(withReplicasFault(ctx, &unreplicated), asynq.NewTaskWithHeaders(tasks.TypeRequest, payload, spans.Headers(ctx)),
 		asynq.Queue(queue), asynq.TaskID(p.ID), asynq.MaxRetry(maxRetry), asynq.Timeout(taskTimeout))
 	if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask) {
 		return c.rights.Explain(ctx, c.rdb, unreplicated)

@@ -61,6 +61,7 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	retried, _ := asynq.GetRetryCount(ctx)
 	attempt := call.Attempt + retried + 1
 	b := batchOf(call)
+	b.Origins = originsOf(task, &call)
 	asked := time.Now()
 	got, err := t.lanes.Acquire(ctx, a.pace(call.Lane), b, attempt, isHalf(call.Batch))
 	if err != nil {

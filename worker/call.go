@@ -25,6 +25,7 @@ type caller struct {
 	archive *archive
 	metrics *metrics
 	recent  *recent
+	tracer  *tracer
 	log     zerolog.Logger
 }
 
@@ -46,25 +47,13 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 		c.metrics.latency.Observe(max(0, end.Sub(b.Due).Seconds()))
 	}
 	c.recent.add(a.Name, &b, attempt, &j, answer.Status, answer.RequestID, end, end.Sub(start))
-	c.tell(a, b, attempt, j, answer, end.Sub(start))
+	m := made{
+		account: a.Name, batch: &b, attempt: attempt, judgment: &j, status: answer.Status, vercelID: answer.RequestID,
+		start: start, end: end, origins: b.Origins.All(),
+	}
+	c.tell(&m, c.tracer.called(ctx, &m))
 	c.adapt(ctx, a, b, eventOf(j, b), answer.Limit.Limit)
 	return j
-}
-
-// tell logs one line a call.
-func (c *caller) tell(a *account, b lanes.Batch, attempt int, j Judgment, answer vercel.Answer, took time.Duration) {
-	level := zerolog.InfoLevel
-	if j.Verdict != Done {
-		level = zerolog.WarnLevel
-	}
-	c.log.WithLevel(level).Str("account", a.Name).Str("batch", b.ID).Str("lane", b.Lane.ID()).Int("items", len(b.Items)).
-		Int("attempt", attempt).Stringer("verdict", j.Verdict).Int("status", answer.Status).
-		Func(func(e *zerolog.Event) {
-			if j.Verdict != Done {
-				e.Str("reason", string(j.Reason)).Str("message", j.Letter.Message)
-			}
-		}).
-		Str("vercel_id", answer.RequestID).Dur("took_ms", took).Msg("call")
 }
 
 // carryOut does what the verdict on a first call asks for. What must be tried
@@ -78,7 +67,7 @@ func (c *caller) carryOut(ctx context.Context, a *account, b lanes.Batch, j Judg
 	case TryAgain:
 		wait := backoff(a.Retry, 1, j.After, random())
 		call := callOf(a, b, 1)
-		if err := c.store(ctx, a, call, asynq.ProcessIn(wait)); err != nil {
+		if err := c.store(ctx, a, call, b.Origins, asynq.ProcessIn(wait)); err != nil {
 			return err
 		}
 		return c.finish(ctx, a, b, 1, false)
@@ -94,7 +83,7 @@ func (c *caller) carryOut(ctx context.Context, a *account, b lanes.Batch, j Judg
 		if err := c.lanes.NoteVerdict(ctx, a.Name, b.ID); err != nil {
 			return err
 		}
-		if err := c.store(ctx, a, call); err != nil {
+		if err := c.store(ctx, a, call, b.Origins); err != nil {
 			return err
 		}
 		if err := c.lanes.Settle(ctx, a.Name, b, lanes.Died); err != nil {
@@ -147,15 +136,16 @@ func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt 
 	return err
 }
 
-// store puts a call into asynq, to be run at once or after a wait. A conflict says that it is stored already.
-func (c *caller) store(ctx context.Context, a *account, call tasks.Call, wait ...asynq.Option) error {
+// store puts a call and the origins of its items into asynq, to be run at once or
+// after a wait. A conflict says that it is stored already.
+func (c *caller) store(ctx context.Context, a *account, call tasks.Call, origins lanes.Origins, wait ...asynq.Option) error {
 	payload, err := call.Encode()
 	if err != nil {
 		return fmt.Errorf("store batch %s: %w", call.Batch, err)
 	}
 	options := append(wait,
 		asynq.Queue(tasks.QueueCalls), asynq.TaskID(call.Batch), asynq.MaxRetry(neverExhausted), asynq.Timeout(a.timeout+2*leaseMargin))
-	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTask(tasks.TypeCall, payload), options...)
+	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(tasks.TypeCall, payload, headersOf(origins)), options...)
 	if err != nil && !isStored(err) {
 		return fmt.Errorf("store batch %s: %w", call.Batch, err)
 	}

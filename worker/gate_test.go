@@ -13,6 +13,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/redistest"
 	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
 // counter counts the scripts that reach Redis.
@@ -200,8 +201,8 @@ func TestStore_TellsTheGates(t *testing.T) {
 	call := func(id string) tasks.Call {
 		return tasks.Call{Batch: id, Account: a.Name, Lane: tagLane("prj"), Items: []string{"x"}}
 	}
-	require.NoError(t, c.store(t.Context(), a, call("later"), asynq.ProcessIn(time.Hour)))
-	require.NoError(t, c.store(t.Context(), a, call("now")))
+	require.NoError(t, c.store(t.Context(), a, call("later"), lanes.Origins{}, asynq.ProcessIn(time.Hour)))
+	require.NoError(t, c.store(t.Context(), a, call("now"), lanes.Origins{}))
 	_, err = sub.ReceiveMessage(t.Context())
 	require.NoError(t, err)
 	_, err = sub.ReceiveTimeout(t.Context(), 50*time.Millisecond)

@@ -18,12 +18,14 @@ type intake struct {
 	accounts map[string]*account
 	archive  *archive
 	metrics  *metrics
+	tracer   *tracer
 	log      zerolog.Logger
 }
 
 // ProcessTask handles one purge:request. A task that no retry can mend becomes
 // a dead letter; a task that Redis could not take is tried again.
 func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	ctx, span := in.tracer.absorb(ctx, t)
 	p, err := tasks.DecodePurge(t.Payload())
 	if err != nil {
 		task, _ := asynq.GetTaskID(ctx)
@@ -32,6 +34,7 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	} else {
 		err = in.absorb(ctx, &p)
 	}
+	in.tracer.absorbed(span, &p, err)
 	in.metrics.request(&p, in.label(p.Project), err, time.Now())
 	return err
 }
@@ -68,6 +71,7 @@ func (in *intake) absorb(ctx context.Context, p *tasks.Purge) error {
 		absorbed, err := in.lanes.Absorb(ctx, a.pace(lane), lanes.Absorption{
 			Request: p.ID, Lane: lane, Items: items,
 			Settle: p.Settle, NotBefore: p.NotBefore, Rebound: p.Rebound, Receipt: receipt,
+			Source: p.Source, Trace: in.tracer.traceOf(ctx),
 		})
 		if err != nil {
 			return err

@@ -33,10 +33,13 @@ func (c *caller) split(ctx context.Context, a *account, b lanes.Batch, attempt i
 			return err
 		}
 	}
+	from := 0
 	for _, half := range halves(callOf(a, b, attempt)) {
-		if err := c.store(ctx, a, half); err != nil {
+		to := from + len(half.Items)
+		if err := c.store(ctx, a, half, b.Origins.Slice(from, to)); err != nil {
 			return err
 		}
+		from = to
 	}
 	return c.finish(ctx, a, b, attempt, false)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
@@ -42,6 +43,9 @@ type Options struct {
 	// requests of any other count as "other", so that what producers write into
 	// requests makes no series. Requests without a source count as "none".
 	Sources []string
+	// Traces receives the spans of requests that are taken in and of calls; nil: none
+	// are made, and what the headers of requests say is not looked at.
+	Traces trace.TracerProvider
 }
 
 // New builds a worker. It returns the faults of the configuration and does not
@@ -60,7 +64,11 @@ func New(c Config, o Options) (*Worker, error) {
 	l := lanes.New(o.Redis)
 	m := newMetrics(accounts, o.Sources, o.Registerer)
 	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: MaxLetters, log: o.Log}
-	call := caller{lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), rdb: o.Redis, archive: letters, metrics: m, recent: newRecent(l), log: o.Log}
+	traces := newTracer(o.Traces)
+	call := caller{
+		lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), rdb: o.Redis, archive: letters, metrics: m, recent: newRecent(l),
+		tracer: traces, log: o.Log,
+	}
 
 	slots := make(chan struct{}, c.Concurrency)
 	pacers := map[string]*pacer{}
@@ -69,7 +77,7 @@ func New(c Config, o Options) (*Worker, error) {
 	}
 	return &Worker{
 		config: c, rdb: o.Redis, log: o.Log, accounts: accounts,
-		intake:   &intake{lanes: l, accounts: accounts, archive: letters, metrics: m, log: o.Log},
+		intake:   &intake{lanes: l, accounts: accounts, archive: letters, metrics: m, tracer: traces, log: o.Log},
 		attempts: &attempts{caller: call, accounts: accounts},
 		pacers:   pacers,
 		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, metrics: m, log: o.Log, strangers: map[string]bool{}},

@@ -26,7 +26,8 @@ gateway.monitor.password the web UI at /monitor/purges and /monitor/. Any number
 gateways may run. It calls Vercel never and needs no token of it.
 
 It serves /metrics, /healthz and /readyz at the same address, gateway.listen
-(127.0.0.1:8080). On SIGTERM it answers what it has accepted and ends.`,
+(127.0.0.1:8080). With OTEL_EXPORTER_OTLP_ENDPOINT set it sends traces there
+(docs/tracing.md). On SIGTERM it answers what it has accepted and ends.`,
 		Example: `  edgepurge gateway --config edgepurge.yaml
   EDGEPURGE_LISTEN=:8080 edgepurge gateway
   edgepurge webhook test --source blog --file delivery.json   # what would it do?`,
@@ -85,11 +86,11 @@ func (a *app) runGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.openProcess(c, gatewayConns)
+	p, err := a.openProcess(ctx, "gateway", c, gatewayConns)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = p.rdb.Close() }()
+	defer p.close(ctx)
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, n
 	}
 	p.tellFront(listener.Addr())
 	server := &http.Server{
-		Handler:           front,
+		Handler:           p.traces.Handler(front, asksForPurges),
 		ReadHeaderTimeout: headerWait, ReadTimeout: gatewayRead, WriteTimeout: gatewayWrite, IdleTimeout: gatewayIdle,
 		MaxHeaderBytes: gatewayHeader,
 		ErrorLog:       stdlog.New(p.log.With().Str("part", "http").Logger(), "", 0), //nolint:forbidigo // net/http takes no other

@@ -73,6 +73,11 @@ func (f *front) handler(r *http.Request) http.Handler {
 	return status404
 }
 
+// asksForPurges tells the requests that have a trace: those that may end in a purge.
+func asksForPurges(r *http.Request) bool {
+	return r.Method == http.MethodPost && (strings.HasPrefix(r.URL.Path, webhook.Prefix) || strings.HasPrefix(r.URL.Path, "/v1/"))
+}
+
 // status404 is for paths that nothing serves.
 var status404 = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/edgepurge/edgepurge/configs"
 	"github.com/edgepurge/edgepurge/internal/redisurl"
+	"github.com/edgepurge/edgepurge/internal/tracing"
 )
 
 // process is what the parts of a long-running process share.
@@ -16,16 +19,37 @@ type process struct {
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	fleet    *fleetMetrics
+	traces   *tracing.Provider // nil: off
 }
 
 // openProcess opens a client with at least so many connections; it does not
-// connect. The caller closes the client.
-func (a *app) openProcess(c configs.Config, conns int) (*process, error) {
+// connect. The caller closes the process.
+func (a *app) openProcess(ctx context.Context, command string, c configs.Config, conns int) (*process, error) {
+	log := a.logger(c.Log)
+	traces, err := a.traces(ctx, command, log)
+	if err != nil {
+		return nil, err
+	}
 	rdb, err := redisurl.Open(c.Redis.URL, conns)
 	if err != nil {
 		return nil, err
 	}
-	return newProcess(c, rdb, a.logger(c.Log)), nil
+	p := newProcess(c, rdb, log)
+	p.traces = traces
+	return p, nil
+}
+
+// traces begins to send the spans of a command, if OTEL_* asks for that.
+func (a *app) traces(ctx context.Context, command string, log zerolog.Logger) (*tracing.Provider, error) {
+	return tracing.Start(ctx, tracing.Config{
+		Service: "edgepurge-" + command, Version: readVersion().Version, Getenv: a.getenv, Log: log,
+	})
+}
+
+// close sends the last spans and closes the client.
+func (p *process) close(ctx context.Context) {
+	p.traces.Stop(ctx)
+	_ = p.rdb.Close()
 }
 
 func newProcess(c configs.Config, rdb redis.UniversalClient, log zerolog.Logger) *process {

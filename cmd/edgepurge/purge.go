@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/configs"
@@ -50,7 +51,9 @@ in any case, whoever waits or stops waiting.
 
 A file given with --from-file holds one tag a line, as it is: there are no comments
 and no quotes. Empty lines are skipped, and so is the carriage return of a Windows
-line end. The file "-" is the standard input.`,
+line end. The file "-" is the standard input.
+
+With OTEL_EXPORTER_OTLP_ENDPOINT set it sends a trace there, below TRACEPARENT.`,
 		Example: `  edgepurge purge --project prj_abc --tag post-1 --tag post-list
   edgepurge purge --tag post-1 --invalidate --target production
   edgepurge purge --tag post-1 --deadline 60s --settle 2s --rebound 1m
@@ -117,7 +120,7 @@ func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
 		return err
 	}
 	defer client.end()
-	receipt, err := client.ask(cmd.Context(), p)
+	receipt, err := a.ask(cmd.Context(), client, p)
 	if err != nil {
 		return err
 	}
@@ -199,6 +202,18 @@ func (p *producer) ask(ctx context.Context, request tasks.Purge) (enqueue.Receip
 	ctx, cancel := context.WithTimeout(ctx, purgeWait)
 	defer cancel()
 	return p.Purge(ctx, request)
+}
+
+// ask is the producer's within a span, if OTEL_* asks for one.
+func (a *app) ask(ctx context.Context, client *producer, request tasks.Purge) (enqueue.Receipt, error) {
+	traces, err := a.traces(ctx, "purge", a.logger(client.config.Log).Level(zerolog.WarnLevel))
+	if err != nil {
+		return enqueue.Receipt{}, err
+	}
+	defer traces.Stop(ctx)
+	ctx, end := traces.Command(ctx, "edgepurge purge", a.getenv("TRACEPARENT"))
+	defer end()
+	return client.ask(ctx, request)
 }
 
 type wireReceipt struct {

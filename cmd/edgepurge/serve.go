@@ -29,11 +29,11 @@ func (a *app) serveBoth(ctx context.Context) error {
 	if err := c.RequireTokens(); err != nil {
 		return err
 	}
-	p, err := a.openProcess(c, workerConns(c)+gatewayConns)
+	p, err := a.openProcess(ctx, "serve", c, workerConns(c)+gatewayConns)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = p.rdb.Close() }()
+	defer p.close(ctx)
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err

@@ -27,7 +27,8 @@ func newWorkerCommand(a *app) *cobra.Command {
 number of workers share the work. On SIGTERM the calls in hand end and everything
 else stays in Redis for the next worker; a second SIGTERM kills at once.
 
-It serves /metrics, /healthz and /readyz at worker.metrics (127.0.0.1:9090).`,
+It serves /metrics, /healthz and /readyz at worker.metrics (127.0.0.1:9090). With
+OTEL_EXPORTER_OTLP_ENDPOINT set it sends traces there (docs/tracing.md).`,
 		Example: `  VERCEL_TOKEN=… edgepurge worker
   edgepurge worker --config /etc/edgepurge.yaml
   EDGEPURGE_LOG=debug,json edgepurge worker`,
@@ -52,11 +53,11 @@ func (a *app) work(ctx context.Context) error {
 	if err := c.RequireTokens(); err != nil {
 		return err
 	}
-	p, err := a.openProcess(c, workerConns(c))
+	p, err := a.openProcess(ctx, "worker", c, workerConns(c))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = p.rdb.Close() }()
+	defer p.close(ctx)
 	w, err := p.worker(ctx)
 	if err != nil {
 		return err
@@ -85,6 +86,7 @@ func (p *process) worker(ctx context.Context) ([]func(context.Context) error, er
 func (p *process) newWorker() (*worker.Worker, error) {
 	return worker.New(p.config.Worker, worker.Options{
 		Redis: p.rdb, Log: p.log, Registerer: p.registry, Sources: sourcesOf(p.config.Gateway),
+		Traces: p.traces.Tracers(),
 	})
 }
 

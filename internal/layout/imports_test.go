@@ -51,6 +51,8 @@ var rules = []rule{
 	{packages: "internal/redisacl"},
 	{packages: "internal/redisgroup"},
 	{packages: "internal/receipt", stdlib: true},
+	{packages: "internal/spans"},
+	{packages: "internal/tracing", imports: []string{"internal/spans"}},
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
 	{packages: "internal/pages", stdlib: true}, // imported by tests that hold the pages true
@@ -71,6 +73,9 @@ var apart = [][2]string{
 	{"worker/...", "enqueue/..."},
 	{"internal/vercel/...", "worker/..."},
 	{"internal/vercel/...", "enqueue/..."},
+	// Who enqueues, and the pipeline, know the API of OpenTelemetry and not its SDK.
+	{"enqueue/...", "internal/tracing"},
+	{"worker/...", "internal/tracing"},
 }
 
 // helpers may be imported by the tests of every package, and by no other code
@@ -192,6 +197,9 @@ func TestFaults(t *testing.T) {
 		{"enqueue/webhook", "./worker", false, "enqueue/webhook imports worker"},
 		{"enqueue", "./configs", false, "enqueue imports configs"},
 		{"enqueue", "./internal/redistest", true, ""},
+		{"enqueue", "./internal/spans", false, ""},
+		{"enqueue", "./internal/tracing", false, "enqueue imports internal/tracing"},
+		{"worker", "./internal/tracing", false, "worker imports internal/tracing"},
 		{"enqueue", "./internal/redistest", false, "enqueue imports internal/redistest"},
 		{"worker", "./internal/vercel", false, ""},
 		{"worker", "./internal/vercel/emulator", false, "worker imports internal/vercel/emulator"},

@@ -45,7 +45,7 @@ var Worker = Rights{
 	Commands: slices.Concat(connection, []string{
 		"eval", "evalsha", "publish", "subscribe", "time", "unsubscribe",
 		"del", "exists", "expire", "expireat", "get", "incr", "pexpire", "pttl", "set", "setex",
-		"hdel", "hget", "hgetall", "hincrby", "hkeys", "hmget", "hset",
+		"hdel", "hget", "hgetall", "hincrby", "hkeys", "hlen", "hmget", "hset",
 		"llen", "lpush", "lrange", "lrem", "ltrim", "rpoplpush", "rpush",
 		"sadd", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zmscore", "zrange", "zrangebyscore", "zrem",

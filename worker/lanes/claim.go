@@ -87,6 +87,7 @@ type Batch struct {
 	Probe           bool      // it looks whether the cause of a hold is gone
 	Adapting        bool      // Adapt must hear of its success
 	Tracked         bool      // Settle must hear of its end
+	Origins         Origins   // who waits for the items
 }
 
 // Claim is the answer to Claim: a batch, or why there is none and when to ask again.
@@ -145,7 +146,8 @@ func claimOf(pace Pace, lane tasks.Lane, batch string) (names []string, args []a
 	k := keysOf(pace.Account)
 	names = []string{
 		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
-		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(), k.receipts(lane), k.carried(batch),
+		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(),
+		k.receipts(lane), k.carried(batch), k.origins(lane),
 	}
 	if lane.Priority == tasks.Urgent {
 		// Urgent items wait for no bookings but those of urgent halves.
@@ -168,15 +170,12 @@ func answerOf(cmd *redis.Cmd, lane tasks.Lane, batch string) (Claim, error) {
 		b, err := decodeBatch(batch, text)
 		return Claim{Batch: b}, err
 	}
-	found, _ := reply[1].([]any)
-	items := make([]string, len(found))
-	for i := range found {
-		items[i], _ = found[i].(string)
-	}
+	items := texts(reply[1])
 	return Claim{Batch: &Batch{
 		ID: batch, Lane: lane, Items: items, DeadlineSeconds: integer(reply[2]),
 		ClaimedAt: millis(reply[3]), Due: millis(reply[4]),
 		Probe: integer(reply[5]) == 1, Adapting: integer(reply[6]) == 1, Tracked: integer(reply[7]) == 1,
+		Origins: originsOf(texts(reply[8]), integers(reply[9]), len(items)),
 	}}, nil
 }
 
@@ -190,6 +189,7 @@ type record struct {
 	Probe    bool     `json:"probe"`
 	Adapting bool     `json:"adapting"`
 	Tracked  bool     `json:"tracked"`
+	wireOrigins
 }
 
 func decodeBatch(id, text string) (*Batch, error) {
@@ -204,5 +204,6 @@ func decodeBatch(id, text string) (*Batch, error) {
 	return &Batch{
 		ID: id, Lane: lane, Items: r.Items, DeadlineSeconds: r.Deadline,
 		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe, Adapting: r.Adapting, Tracked: r.Tracked,
+		Origins: originsOf(r.Origins, r.OriginOf, len(r.Items)),
 	}, nil
 }

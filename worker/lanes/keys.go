@@ -47,7 +47,10 @@ func (k keys) absorbed(request string) string { return k.prefix + "absorbed:" + 
 // receipts is of a lane at all its priorities: an item is pending in one of them only.
 func (k keys) receipts(l tasks.Lane) string { return k.prefix + "receipts:" + l.Family() }
 
-// carried is what a batch carries of them; the halves of a split share their parent's.
+// origins is of a lane at all its priorities, as receipts.
+func (k keys) origins(l tasks.Lane) string { return k.prefix + "origins:" + l.Family() }
+
+// carried is what a batch carries of receipts; the halves of a split share their parent's.
 func (k keys) carried(batch string) string {
 	root, _, _ := strings.Cut(batch, ".")
 	return k.prefix + "carried:" + root

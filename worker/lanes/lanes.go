@@ -36,6 +36,8 @@ type Absorption struct {
 	Rebound time.Duration
 	// Receipt counts what becomes of the items, the rebound left out; "" for none.
 	Receipt string
+	// Source and Trace are noted with Request as the Origin of the items.
+	Source, Trace string
 }
 
 // Absorbed counts what became of the items of a request.
@@ -59,16 +61,18 @@ func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, 
 		// Rounded up: never before, not by part of a millisecond either.
 		notBefore = a.NotBefore.Add(time.Millisecond - time.Nanosecond).UnixMilli()
 	}
+	origin := Origin{a.Request, a.Trace, a.Source}.line()
 	for start := 0; start < len(a.Items); start += absorbChunk {
 		chunk := a.Items[start:min(start+absorbChunk, len(a.Items))]
 		id := fmt.Sprintf("%s/%s/%d", a.Request, a.Lane.Kind, start/absorbChunk)
 		k := keysOf(pace.Account)
 		names := append([]string{k.lanes()}, k.family(a.Lane)...)
-		names = append(names, k.spread(a.Lane.Project), k.hold(), k.absorbed(id), k.receipts(a.Lane), receipt.CountsKey(pace.Account, a.Receipt))
-		args := make([]any, 0, 11+len(chunk))
+		names = append(names, k.spread(a.Lane.Project), k.hold(), k.absorbed(id), k.receipts(a.Lane),
+			receipt.CountsKey(pace.Account, a.Receipt), k.origins(a.Lane))
+		args := make([]any, 0, 12+len(chunk))
 		args = append(args, settings, a.Lane.Project, rank(a.Lane.Priority))
 		args = append(args, laneIDs(a.Lane)...)
-		args = append(args, a.Settle.Milliseconds(), notBefore, a.Rebound.Milliseconds(), a.Receipt, id)
+		args = append(args, a.Settle.Milliseconds(), notBefore, a.Rebound.Milliseconds(), a.Receipt, id, origin)
 		for _, item := range chunk {
 			args = append(args, item)
 		}

@@ -37,7 +37,7 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 	}
 	args := []any{
 		settings, b.Lane.Project, flag(b.Lane.Priority == tasks.Urgent), b.ID, attempt, b.Lane.ID(),
-		b.DeadlineSeconds, b.Due.UnixMilli(), flag(half),
+		b.DeadlineSeconds, b.Due.UnixMilli(), flag(half), b.Origins.Encode(),
 	}
 	for _, item := range b.Items {
 		args = append(args, item)
@@ -68,10 +68,11 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 	}
 	k := keysOf(pace.Account)
 	names := append([]string{k.lanes()}, k.family(b.Lane)...)
-	names = append(names, k.spread(b.Lane.Project), k.hold(), k.inflight(), k.batches(), k.superseded(), k.receipts(b.Lane), k.carried(b.ID))
+	names = append(names, k.spread(b.Lane.Project), k.hold(), k.inflight(), k.batches(), k.superseded(), k.receipts(b.Lane),
+		k.carried(b.ID), k.origins(b.Lane))
 	args := []any{settings, b.Lane.Project, rank(b.Lane.Priority)}
 	args = append(args, laneIDs(b.Lane)...)
-	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli())
+	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli(), b.Origins.Encode())
 	for _, item := range b.Items {
 		args = append(args, item)
 	}

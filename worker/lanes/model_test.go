@@ -266,7 +266,7 @@ func (m *model) drain() {
 		}
 	}
 	m.checkReceipts(true)
-	for _, of := range []string{"receipts", "carried"} {
+	for _, of := range []string{"receipts", "carried", "origins"} {
 		left, err := m.rdb.Keys(m.ctx(), "edgepurge:{acme}:"+of+":*").Result()
 		require.NoError(m.rt, err)
 		assert.Empty(m.rt, left, "nobody waits for them any more")

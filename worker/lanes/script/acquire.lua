@@ -1,6 +1,7 @@
 -- acquire(an attempt that asynq makes): fence, budget and lease in one.
 -- KEYS inflight, batches, budget, state, spread, hold, superseded, booked, booked by urgent, carried
--- ARGV pace, project, urgent, batch id, attempt, lane id, deadline, due, half of a split, item...
+-- ARGV pace, project, urgent, batch id, attempt, lane id, deadline, due, half of a split,
+--      origins or "", item...
 local inflight, batches, budget, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local spread, hold, superseded, booked, booked_urgent, carried = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local pace, project, urgent = cjson.decode(ARGV[1]), ARGV[2], ARGV[3] == '1'
@@ -33,7 +34,7 @@ if wait then
 end
 if not before and redis.call('ZCARD', inflight) >= limit_in_flight then return refuse('in_flight', now + 100) end
 local items = {}
-for i = 10, #ARGV do items[#items + 1] = ARGV[i] end
+for i = 11, #ARGV do items[#items + 1] = ARGV[i] end
 if pace.rate > 0 then
   local debt = not urgent and spread_wait(pace.rate)
   if debt then return refuse('spread', debt) end
@@ -48,9 +49,11 @@ if tracked then keep(carried, 0) end
 local call = batch .. '#' .. attempt
 local former = redis.call('ZSCORE', budget, call)
 if former then redis.call('ZADD', budget, former, call .. '@' .. former) end
+local o = ARGV[10] ~= '' and cjson.decode(ARGV[10]) or {}
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
   due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting, attempt = attempt, tracked = tracked,
+  origins = o.origins, origin_of = o.origin_of,
 })
 lease_call(batch, attempt, record)
 return { 'acquired', record }

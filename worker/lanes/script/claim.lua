@@ -1,10 +1,10 @@
 -- claim(a batch of one lane for one call).
--- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded, receipts, carried
+-- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded, receipts, carried, origins
 -- ARGV pace, project, priority, lane id, batch id
 local lanes, ready_key, pending_key, again_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local inflight, batches, budget, state = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local spread, hold, served, booked, superseded = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local receipts, carried = KEYS[14], KEYS[15]
+local receipts, carried, origins = KEYS[14], KEYS[15], KEYS[16]
 local pace, project, p, lane_id, batch = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local ready, pending, again, lane_ids = {}, {}, {}, {}
 ready[p], pending[p], again[p], lane_ids[p] = ready_key, pending_key, again_key, lane_id
@@ -13,6 +13,7 @@ local urgent = p == 1
 --#include pending
 --#include budget
 --#include receipts
+--#include origins
 
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('HGET', batches, batch)
@@ -116,13 +117,14 @@ for start = 1, #items, 1000 do
   end
 end
 local tracked = move_all(receipts, carried, items, 1, due_by(now))
+local texts, places = take_origins(origins, items)
 if pace.rate > 0 then charge(amount, rate) end
 local is_probe = false
 if account_hold == 'probe' then probe('account', account_h); is_probe = true end
 if project_hold == 'probe' then probe('project:' .. project, project_h); is_probe = true end
 local record = cjson.encode({
   lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, adapting = is_adapting, attempt = 1,
-  tracked = tracked,
+  tracked = tracked, origins = texts, origin_of = places,
 })
 lease_call(batch, 1, record)
 -- Strictly later than every other project, for many claims may fall into one millisecond.
@@ -139,4 +141,4 @@ else
 end
 -- Not the record: of all claims this one is worth not being parsed again.
 local function bit(b) return b and 1 or 0 end
-return { 'claimed', items, deadline, ms(now), ms(oldest), bit(is_probe), bit(is_adapting), bit(tracked) }
+return { 'claimed', items, deadline, ms(now), ms(oldest), bit(is_probe), bit(is_adapting), bit(tracked), texts or {}, places or {} }

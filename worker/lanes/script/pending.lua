@@ -97,9 +97,10 @@ local function add(p, item, due, rebound, at, old)
   return new and 'again' or 'duplicate'
 end
 
--- add_all adds items in one go: one look-up a priority, not one an item.
+-- add_all adds items in one go: one look-up a priority, not one an item. It answers
+-- which were pending already, too.
 local function add_all(p, items, from, due, rebound)
-  local count = { added = 0, again = 0, duplicate = 0 }
+  local count, twins = { added = 0, again = 0, duplicate = 0 }, {}
   for start = from, #items, 1000 do
     local stop = math.min(start + 999, #items)
     local scores = {}
@@ -114,6 +115,7 @@ local function add_all(p, items, from, due, rebound)
         local score = scores[q][i - start + 1]
         if score then at, old = q, tonumber(score) end
       end
+      if at then twins[items[i]] = true end
       if at or rebound > 0 then
         local outcome = add(p, items[i], due, rebound, at, old)
         count[outcome] = count[outcome] + 1
@@ -125,7 +127,7 @@ local function add_all(p, items, from, due, rebound)
     end
     if #fresh > 0 then redis.call('ZADD', pending[p], unpack(fresh)) end
   end
-  return count
+  return count, twins
 end
 
 -- next_time is when lane p may be served, but for spread and holds: at once
