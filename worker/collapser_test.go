@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/internal/redistest"
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
@@ -288,6 +289,26 @@ func TestCollapser_ForgetsRests(t *testing.T) {
 		c.rest(tagLane("c"), time.Second)
 		assert.Len(t, c.rests, 2)
 	})
+}
+
+// The rights that docs/redis.md names suffice.
+func TestCollapser_Rights(t *testing.T) {
+	server := redistest.Start(t)
+	args := []any{"ACL", "SETUSER", "worker", "reset", "on", ">secret"}
+	for _, rule := range redisacl.Worker.With(redisacl.Collapsing).Rules() {
+		args = append(args, rule)
+	}
+	require.NoError(t, server.Client(t).Do(t.Context(), args...).Err())
+	options, err := redis.ParseURL(server.URL())
+	require.NoError(t, err)
+	options.Username, options.Password = "worker", "secret"
+	rdb := redis.NewClient(options)
+	t.Cleanup(func() { _ = rdb.Close() })
+	l := newLab(t, collapsing(nowhere, manyTags), rdb)
+	l.put(tasks.Purge{Tags: items(1000)})
+	require.NoError(t, l.sweep.collapses(t.Context()))
+	found := server.Client(t).ZRange(t.Context(), "edgepurge:{default}:pending:"+tagLane("prj").ID(), 0, -1).Val()
+	assert.Equal(t, []string{"tags"}, found)
 }
 
 // Every pair of an entry and what its rules put in the place of others shows from the start.

@@ -161,6 +161,22 @@ func TestCollapse_Receipts(t *testing.T) {
 	})
 }
 
+// However many receipts wait for one item, and one for however many.
+func TestCollapse_ManyReceipts(t *testing.T) {
+	each(t, func(r *rig) {
+		for range 600 {
+			r.follow(r.id("r"), normal, "post-0001")
+		}
+		r.follow("all", normal, numbered(700)...)
+		require.Equal(t, 700, r.collapse(normal, "posts", numbered(700)...))
+		members := r.members(keysOf("acme").receipts(normal))
+		assert.Len(t, members, 1300)
+		for _, m := range members {
+			require.Regexp(t, `^posts\n\d{15}\npost-\d{4}\n(r\d+|all)$`, m)
+		}
+	})
+}
+
 // The receipts of what was collapsed stay with it when its batch goes back, is split, is
 // tried again and dies.
 func TestCollapse_ReceiptsOverRestoreSplitAndDeath(t *testing.T) {

@@ -115,7 +115,7 @@ func (m *model) collapseSome(*rapid.T) {
 			w.as = to
 		}
 		for name := range w.since() {
-			if replaced[name] {
+			if _, before := w.instead[to]; replaced[name] && !before {
 				if w.instead == nil {
 					w.instead = map[string]int{}
 				}

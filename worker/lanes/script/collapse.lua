@@ -52,31 +52,35 @@ for start = 1, #items, 1000 do
   end
 end
 
--- hand_over gives the receipts that wait for an item by now to the one in its place. The
--- item that was asked for stays, as a line before the receipt's id: so two items of
+-- hand_over gives the receipts that wait for the items by now to the one in their place.
+-- The item that was asked for stays, as a line before the receipt's id: so two items of
 -- one receipt are two members still, and are counted as two.
-local function hand_over(item)
-  while true do
-    local found = redis.call('ZRANGE', receipts, '[' .. item .. '\n', '(' .. item .. due_by(now), 'BYLEX', 'LIMIT', 0, 1000)
-    if #found == 0 then return end
-    local members = {}
-    for i = 1, #found do
-      local due, rest = string.match(found[i], '^[^\n]*\n(%d+)\n(.*)$')
-      if not string.find(rest, '\n', 1, true) then rest = item .. '\n' .. rest end
-      members[2 * i - 1] = '0'
-      members[2 * i] = to .. '\n' .. due .. '\n' .. rest
-    end
-    redis.call('ZADD', receipts, unpack(members))
-    redis.call('ZREM', receipts, unpack(found))
+local function hand_over()
+  local most, gone, members = 500, {}, {}
+  for i = 1, #items do
+    local first, last = '[' .. items[i] .. '\n', '(' .. items[i] .. due_by(now)
+    repeat
+      local found = redis.call('ZRANGE', receipts, first, last, 'BYLEX', 'LIMIT', 0, most)
+      for n = 1, #found do
+        local due, rest = string.match(found[n], '^[^\n]*\n(%d+)\n(.*)$')
+        if not string.find(rest, '\n', 1, true) then rest = items[i] .. '\n' .. rest end
+        gone[#gone + 1] = found[n]
+        members[#members + 1] = '0'
+        members[#members + 1] = to .. '\n' .. due .. '\n' .. rest
+      end
+      if #gone >= most or i == #items and #gone > 0 then
+        redis.call('ZADD', receipts, unpack(members))
+        redis.call('ZREM', receipts, unpack(gone))
+        gone, members = {}, {}
+      end
+    until #found < most
   end
+  keep(receipts, 0)
 end
 
 local ready_at
 if #items > 0 then
-  if redis.call('EXISTS', receipts) == 1 then
-    for i = 1, #items do hand_over(items[i]) end
-    keep(receipts, 0)
-  end
+  if redis.call('EXISTS', receipts) == 1 then hand_over() end
   local at, old
   for q = 1, 3 do
     local score = redis.call('ZSCORE', pending[q], to)
