@@ -114,6 +114,7 @@ func TestCollapser_Receipts(t *testing.T) {
 type searches struct{ backlogs, pages atomic.Int64 }
 
 func (*searches) DialHook(next redis.DialHook) redis.DialHook { return next }
+
 func (h *searches) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		args := cmd.Args()
@@ -126,12 +127,13 @@ func (h *searches) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		return next(ctx, cmd)
 	}
 }
+
 func (*searches) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
 // A search in vain is not repeated at once, however often it is asked for; one that
-// replaced most of what is due is, for as much may have come meanwhile.
+// replaced a good part of what is due is, for as much may have come meanwhile.
 func TestCollapser_BoundsItsSearches(t *testing.T) {
 	rdb, _ := redistest.Mini(t)
 	hook := &searches{}
@@ -169,7 +171,7 @@ func TestCollapser_BoundsItsSearches(t *testing.T) {
 
 	require.NoError(t, rdb.FlushAll(t.Context()).Err())
 	clear(c.rests)
-	for range 3 { // more than half of what is due, each time
+	for range 3 {
 		l.put(tasks.Purge{Tags: items(400)})
 		look()
 		assert.Equal(t, []string{"tags"}, l.pending(tagLane("prj")))
