@@ -24,6 +24,10 @@ func (r *reader) complete() {
 			r.need(weight, "match", `is missing: write an item, or the beginning of items and "*"`)
 			r.need(weight, "cost", "is missing: write what each match costs, such as 500")
 		}
+		for j := range w.Projects[i].Collapse {
+			rule := fmt.Sprintf("%s.collapse[%d]", at, j)
+			r.need(rule, "to", `is missing: write the tag that takes their place, or "*" for the whole project`)
+		}
 		if several {
 			r.need(at, "account", "is missing: there are several, name the one that the project belongs to")
 		} else if !r.written(at + ".account") {

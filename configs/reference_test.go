@@ -32,7 +32,7 @@ func switchedOn(t *testing.T) string {
 	require.NoError(t, err)
 	// "# " explains; "#", or "#" and the spaces of an inner line, is a setting.
 	off := regexp.MustCompile(`(?m)^( *)#((?:  )*[^ #\n])`)
-	require.Len(t, off.FindAll(data, -1), 67)
+	require.Len(t, off.FindAll(data, -1), 70)
 	return off.ReplaceAllString(string(data), "$1$2")
 }
 
@@ -51,6 +51,9 @@ func TestReference_ExamplesLoad(t *testing.T) {
 		Weights:  []worker.Weight{{Match: "layout:*", Cost: 500}, {Match: "home", Cost: 20}},
 		Deadline: worker.Stagger{Min: 10 * time.Second, Over: 10 * time.Minute},
 	}, cfg.Worker.Projects[0].Spread)
+	assert.Equal(t, []worker.Collapse{
+		{Match: "product:*", Over: 200, To: "products"}, {Over: 5000, Age: 10 * time.Minute, To: "*"},
+	}, cfg.Worker.Projects[0].Collapse)
 	assert.Equal(t, worker.Project{
 		Project: "prj_abc", Account: "shop", Linger: 5 * time.Second,
 		Spread: worker.Spread{Rate: 50, Burst: 50, MaxDelay: 15 * time.Minute},
@@ -83,11 +86,11 @@ gateway:
   monitor: {zzzzzzzz: 1}
   api_keys: [{zzzzzzzz: 1}]
   sources: [{zzzzzzzz: 1, limits: {zzzzzzzz: 1}, verify: [{zzzzzzzz: 1, key: {zzzzzzzz: 1}, signature: {zzzzzzzz: 1}, timestamp: {zzzzzzzz: 1}}]}]
-projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 1, match: a, cost: 1}], deadline: {zzzzzzzz: 1}}}]
+projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 1, match: a, cost: 1}], deadline: {zzzzzzzz: 1}}, collapse: [{zzzzzzzz: 1, over: 1, to: a}]}]
 `), noEnv)
 	require.Error(t, err)
 	found := regexp.MustCompile(`(?m):\d+:\d+: (?:(\S+): )?unknown key "zzzzzzzz": use (.*)$`).FindAllStringSubmatch(err.Error(), -1)
-	require.Len(t, found, 22, "%v", err)
+	require.Len(t, found, 23, "%v", err)
 	var all []string
 	for _, m := range found {
 		section := strings.ReplaceAll(m[1], "[0]", "[]")
@@ -96,7 +99,7 @@ projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 
 		}
 	}
 	slices.Sort(all)
-	require.Len(t, all, 106)
+	require.Len(t, all, 111)
 	return all
 }
 
@@ -123,6 +126,8 @@ func TestReference_Bounds(t *testing.T) {
 		"Up to 720h.":                               {"projects: [{project: a, spread: {max_delay: %s}}]", "0 720h|-1s 721h"},
 		"Cost is 0 to 1e6; 0":                       {"projects: [{project: a, spread: {weights: [{match: a, cost: %s}]}}]", "0 1e6|-1 2e6"},
 		"at most a year (8760h).":                   {"projects: [{project: a, spread: {deadline: {over: %s}}}]", "0 8760h|-1s 8761h"},
+		"be exceeded, up to 1000000. age":           {"projects: [{project: a, collapse: [{over: %s, to: b}]}]", "1 1000000|0 -1 1000001"},
+		"been due for so long, up to 720h.":         {"projects: [{project: a, collapse: [{age: %s, to: b}]}]", "1ms 720h|0 -1s 721h"},
 		"take in requests, 1 to 64.":                {"worker: {servers: %s}", "1 64|0 65"},
 		"a process handles at once, 1 to 1024":      {"worker: {concurrency: %s}", "1 1024|0 1025"},
 	} {

@@ -137,6 +137,11 @@ func (r *reader) project(path string, n ast.Node) worker.Project {
 				},
 			})
 		},
+		"collapse": func(path string, n ast.Node) {
+			r.items(path, n, func(path string, n ast.Node) {
+				p.Collapse = append(p.Collapse, r.collapse(path, n))
+			})
+		},
 	})
 	switch burst := path + ".spread.burst"; {
 	case s.Rate > 0 && !r.written(burst):
@@ -154,4 +159,15 @@ func (r *reader) weight(path string, n ast.Node) worker.Weight {
 		"cost":  r.number(&w.Cost),
 	})
 	return w
+}
+
+func (r *reader) collapse(path string, n ast.Node) worker.Collapse {
+	var c worker.Collapse
+	r.section(path, n, keys{
+		"match": r.text(&c.Match),
+		"over":  r.count(&c.Over),
+		"age":   r.duration(&c.Age),
+		"to":    r.text(&c.To),
+	})
+	return c
 }

@@ -127,6 +127,9 @@ type Project struct {
 	// Linger is how long the first item of a lane waits for company; 0 sends it alone. Default 1 s, at most 1 h.
 	Linger time.Duration
 	Spread Spread
+	// Collapse replaces tags by one that covers them while too many are due. The rules are
+	// looked at in order, each at what the earlier ones left; at most 16. Default none.
+	Collapse []Collapse
 }
 
 // AnyProject is the Project that matches every project without an entry of its own.
@@ -324,6 +327,12 @@ func (p *Project) validate(at string, v *faults) {
 	}
 	if s.Deadline.Min%time.Second != 0 {
 		v.add(at+"spread.deadline.min", "%s is not in whole seconds, as Vercel takes it", s.Deadline.Min)
+	}
+	if n := len(p.Collapse); n > mostRules {
+		v.add(at+"collapse", "%d rules are too many: use at most %d", n, mostRules)
+	}
+	for i := range p.Collapse {
+		p.Collapse[i].validate(fmt.Sprintf("%scollapse[%d]", at, i), v)
 	}
 }
 

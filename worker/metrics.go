@@ -16,17 +16,18 @@ import (
 // every dead letter has a named reason here. No label is what a producer or an
 // API chose freely: each is one of a set that the configuration bounds.
 type metrics struct {
-	gauges   gauges
-	sources  []string
-	requests *prometheus.CounterVec
-	items    *prometheus.CounterVec
-	calls    *prometheus.CounterVec
-	letters  *prometheus.CounterVec
-	returned *prometheus.CounterVec
-	intake   prometheus.Histogram
-	duration prometheus.Histogram
-	sizes    prometheus.Histogram
-	latency  prometheus.Histogram
+	gauges    gauges
+	sources   []string
+	requests  *prometheus.CounterVec
+	items     *prometheus.CounterVec
+	calls     *prometheus.CounterVec
+	letters   *prometheus.CounterVec
+	returned  *prometheus.CounterVec
+	collapsed *prometheus.CounterVec
+	intake    prometheus.Histogram
+	duration  prometheus.Histogram
+	sizes     prometheus.Histogram
+	latency   prometheus.Histogram
 }
 
 // Outcomes of an item at intake.
@@ -83,6 +84,8 @@ func newMetrics(accounts map[string]*account, sources []string, reg prometheus.R
 			"account", "kind", "operation", "verdict", "status"),
 		letters:  counter("edgepurge_buried_total", "Tasks that became dead letters, by reason.", "reason"),
 		returned: counter("edgepurge_returned_batches_total", "Batches whose items went back to their lane, by reason.", "reason"),
+		collapsed: counter("edgepurge_collapsed_items_total",
+			"Tags that a collapse rule replaced by another, by project entry and what took their place.", "project", "to"),
 		intake: histogram("edgepurge_intake_delay_seconds",
 			"From when a request was asked for, by its producer's clock, to when its items were pending.", waits),
 		duration: histogram("edgepurge_call_duration_seconds", "How long calls of the API took.",
@@ -93,7 +96,7 @@ func newMetrics(accounts map[string]*account, sources []string, reg prometheus.R
 			"From when the oldest item of a batch was due (its request's arrival and settle time) to Vercel's acceptance.", waits),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.items, m.calls, m.letters, m.returned, m.intake, m.duration, m.sizes, m.latency)
+		reg.MustRegister(m.requests, m.items, m.calls, m.letters, m.returned, m.collapsed, m.intake, m.duration, m.sizes, m.latency)
 		reg.MustRegister(m.gauges.all()...)
 	}
 	m.initialise(accounts)
@@ -117,6 +120,7 @@ func (m *metrics) initialise(accounts map[string]*account) {
 	for _, a := range accounts {
 		projects = append(projects, a.labels()...)
 		m.initialiseCalls(a.Name)
+		m.initialiseCollapsed(a)
 	}
 	for _, project := range projects {
 		for _, outcome := range []string{itemAccepted, itemDuplicate, itemInvalid} {
@@ -124,6 +128,14 @@ func (m *metrics) initialise(accounts map[string]*account) {
 		}
 	}
 	m.gauges.initialise(accounts)
+}
+
+func (m *metrics) initialiseCollapsed(a *account) {
+	for _, project := range a.labels() {
+		for _, rule := range a.project(project).Collapse {
+			m.collapsed.WithLabelValues(project, rule.To)
+		}
+	}
 }
 
 // usualStatuses are the answers that Vercel documents or a proxy on the way gives.

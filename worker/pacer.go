@@ -18,16 +18,17 @@ import (
 // and sleeps in between until the next due time or a wake-up. Every worker has
 // one for each account; the scripts keep them from claiming anything twice.
 type pacer struct {
-	account *account
-	lanes   *lanes.Lanes
-	caller  *caller
-	slots   chan struct{} // bounds the calls of this process
-	room    chan struct{} // and those of its account in this process: Redis would refuse more
-	wakeups chan struct{} // of capacity 1: something may be served earlier than thought
-	ended   chan struct{} // of capacity 1: a call of this process ended
-	calls   sync.WaitGroup
-	log     zerolog.Logger
-	trouble zerolog.Logger // a line a second at most: all calls under way meet the same
+	account   *account
+	lanes     *lanes.Lanes
+	caller    *caller
+	collapser *collapser
+	slots     chan struct{} // bounds the calls of this process
+	room      chan struct{} // and those of its account in this process: Redis would refuse more
+	wakeups   chan struct{} // of capacity 1: something may be served earlier than thought
+	ended     chan struct{} // of capacity 1: a call of this process ended
+	calls     sync.WaitGroup
+	log       zerolog.Logger
+	trouble   zerolog.Logger // a line a second at most: all calls under way meet the same
 
 	streak streak
 }
@@ -41,7 +42,7 @@ const (
 func newPacer(a *account, l *lanes.Lanes, c *caller, slots chan struct{}, log zerolog.Logger) *pacer {
 	log = log.With().Str("account", a.Name).Logger()
 	return &pacer{
-		account: a, lanes: l, caller: c, slots: slots, room: make(chan struct{}, a.Budget.InFlight),
+		account: a, lanes: l, caller: c, collapser: newCollapser(a, l, c.metrics, log), slots: slots, room: make(chan struct{}, a.Budget.InFlight),
 		wakeups: make(chan struct{}, 1), ended: make(chan struct{}, 1), log: log,
 		trouble: log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Second}),
 	}
@@ -188,12 +189,20 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 	}
 	wait := next
 	for _, lane := range order(view) {
+		looked, err := p.collapser.look(ctx, lane)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !looked {
+			wait = min(wait, stillLooking)
+			continue
+		}
 		got, err := p.lanes.Claim(ctx, p.account.pace(lane), lane, ulid.Make().String())
 		if err != nil {
 			return nil, 0, err
 		}
 		if got.Batch != nil {
-			if len(view.Ready) == 1 {
+			if len(view.Ready) == 1 && len(p.account.rules(lane)) == 0 { // rules are looked at before each claim
 				p.streak.begin(lane, next)
 			}
 			return got.Batch, 0, nil

@@ -114,8 +114,8 @@ func awaitRedis(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logg
 
 // tellMissingRights says once what the Redis user may not do. Redis 7.0 names
 // neither the command that it refused inside of a script nor a key.
-func tellMissingRights(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logger) {
-	missing, err := redisacl.Worker.Missing(ctx, rdb)
+func tellMissingRights(ctx context.Context, rdb redis.UniversalClient, rights redisacl.Rights, log zerolog.Logger) {
+	missing, err := rights.Missing(ctx, rdb)
 	switch {
 	case err != nil:
 		log.Error().Err(err).Msg("look for missing rights")

@@ -25,10 +25,11 @@ type sweep struct {
 }
 
 const (
-	leaseCheck  = 3 * time.Second
-	countCheck  = 3 * time.Second
-	dueCheck    = 3 * time.Second
-	letterCheck = time.Hour
+	leaseCheck    = 3 * time.Second
+	countCheck    = 3 * time.Second
+	collapseCheck = 3 * time.Second
+	dueCheck      = 3 * time.Second
+	letterCheck   = time.Hour
 )
 
 // wakeups passes on what producers, other workers and intakes publish. After every
@@ -98,6 +99,17 @@ func (s *sweep) backlogs(ctx context.Context) error {
 		seen[name], now = sight{waiting, limits}, limits.Now
 	}
 	s.metrics.gauges.show(now, accounts, seen)
+	return nil
+}
+
+// collapses applies the collapse rules to the lanes that no pacer claims from: a hold, the
+// budget or the spread keeps them.
+func (s *sweep) collapses(ctx context.Context) error {
+	for _, p := range s.pacers {
+		if err := p.collapser.all(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -93,7 +94,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := awaitRedis(ctx, w.rdb, w.log); err != nil {
 		return nilIfCancelled(err)
 	}
-	tellMissingRights(ctx, w.rdb, w.log)
+	tellMissingRights(ctx, w.rdb, w.rights(), w.log)
 	for _, a := range w.accounts {
 		defer a.client.CloseIdleConnections()
 	}
@@ -128,6 +129,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	wait.Go(func() { w.sweep.every(ctx, dueCheck, "look which accounts are due", w.sweep.due) })
 	wait.Go(func() { w.sweep.every(ctx, leaseCheck, "look for dead workers", w.sweep.leases) })
 	wait.Go(func() { w.sweep.every(ctx, countCheck, "count what waits", w.sweep.backlogs) })
+	wait.Go(func() { w.sweep.every(ctx, collapseCheck, "look for what is to be collapsed", w.sweep.collapses) })
 	wait.Go(func() { w.sweep.every(ctx, letterCheck, "look for old dead letters", w.sweep.letters) })
 
 	w.log.Info().Int("accounts", len(w.accounts)).Int("servers", w.config.Servers).Int("concurrency", w.config.Concurrency).Msg("working")
@@ -137,6 +139,16 @@ func (w *Worker) Run(ctx context.Context) error {
 		s.Stop()
 	}
 	return nil
+}
+
+// rights are what the worker needs of Redis.
+func (w *Worker) rights() redisacl.Rights {
+	for _, a := range w.accounts {
+		if a.hasRules() {
+			return redisacl.Worker.With(redisacl.Collapsing)
+		}
+	}
+	return redisacl.Worker
 }
 
 // handler handles one type of task and buries any other with its name.

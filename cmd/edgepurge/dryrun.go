@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/internal/plan"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker"
 )
@@ -14,6 +15,9 @@ type plannedLane struct {
 	Items int    `json:"items"`
 	// Calls is the fewest API calls that carry the items, if they travel alone.
 	Calls int `json:"fewest_calls"`
+	// Collapsed is what the project's rules replace before the first of them, if nothing
+	// else is due in the lane.
+	Collapsed []plan.Collapsed `json:"collapsed,omitempty"`
 }
 
 type dryRun struct {
@@ -26,29 +30,46 @@ type dryRun struct {
 // dryRun prints what a valid request would enqueue.
 func (a *app) dryRun(c configs.Config, p tasks.Purge, asJSON bool) error {
 	account := worker.DefaultAccount()
-	plan := dryRun{Project: p.Project, Lanes: []plannedLane{}}
+	would := dryRun{Project: p.Project, Lanes: []plannedLane{}}
 	if found := accountFor(c, p.Project); found != nil {
-		account, plan.Account = *found, found.Name
+		account, would.Account = *found, found.Name
 	}
 	for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
 		items := slices.Clone(p.Items(kind))
 		slices.Sort(items)
 		items = slices.Compact(items)
-		if len(items) > 0 {
-			plan.Items += len(items)
-			plan.Lanes = append(plan.Lanes, plannedLane{p.Lane(kind).ID(), len(items), fewestCalls(account.Batch, kind, items)})
+		if len(items) == 0 {
+			continue
 		}
+		lane := plannedLane{Lane: p.Lane(kind).ID(), Items: len(items)}
+		if kind == tasks.Tag {
+			_, project, _ := planSettings(c, p.Project)
+			left, collapsed := worker.CollapseTags(project.Collapse, items)
+			_, lane.Collapsed = planItems(&planFlags{}, left, collapsed, project.Spread.Weights)
+			items = left
+		}
+		lane.Calls = fewestCalls(account.Batch, kind, items)
+		would.Items += lane.Items
+		would.Lanes = append(would.Lanes, lane)
 	}
 	if asJSON {
-		return a.printJSON(plan)
+		return a.printJSON(would)
 	}
-	a.printf("would enqueue %s for project %s\n", count(plan.Items, "item"), plan.Project)
+	a.printf("would enqueue %s for project %s\n", count(would.Items, "item"), would.Project)
 	t := newTable(a.stdout)
 	row(t, "  LANE", "ITEMS", "FEWEST CALLS")
-	for _, l := range plan.Lanes {
+	for _, l := range would.Lanes {
 		row(t, "  "+l.Lane, l.Items, l.Calls)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, l := range would.Lanes {
+		for _, c := range l.Collapsed {
+			a.printf("%s\n", c)
+		}
+	}
+	return nil
 }
 
 // fewestCalls is how many calls the distinct items of a lane need at the least.

@@ -38,6 +38,7 @@ func watched() configs.Config {
 	c.Worker.Accounts[0].Token = secretToken
 	shop := worker.DefaultProject()
 	shop.Project = "prj_shop"
+	shop.Collapse = []worker.Collapse{{Match: "product:*", Over: 200, To: "products"}}
 	c.Worker.Projects = append(c.Worker.Projects, shop)
 	blog := devSource("prj_shop")
 	blog.Name = "blog"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/configs"
 	"github.com/edgepurge/edgepurge/internal/plan"
+	"github.com/edgepurge/edgepurge/worker"
 )
 
 // The bounds of what plan is asked: past them it would take long and say little.
@@ -47,7 +48,8 @@ func newPlanCommand(a *app) *cobra.Command {
 configuration: the API calls and how long they take under the budget, how many
 pages the origin must render each second on each way to purge them, who waits for
 that, and how long visitors get old pages. It recommends the fastest spread that
-keeps the origin within its capacity, as lines for edgepurge.yaml.
+keeps the origin within its capacity, as lines for edgepurge.yaml. What the project's
+collapse rules replace by one tag, it says and plans so.
 
 Nothing is purged; neither Redis nor Vercel is asked. The model and what it
 assumes: docs/plan.md.`,
@@ -165,12 +167,15 @@ func (a *app) makePlan(cmd *cobra.Command, c configs.Config, f *planFlags) (*pla
 	if !known && name != "" {
 		a.notef("edgepurge: no account of this configuration covers project %s: planned with the default settings", plain(name))
 	}
-	items, err := a.planItems(cmd, f, project.Spread.Weights)
+	tags, err := a.planTags(cmd, f)
 	if err != nil {
 		return nil, err
 	}
+	rules := a.planRules(f, project.Collapse)
+	left, collapsed := worker.CollapseTags(rules, tags)
+	items, replaced := planItems(f, left, collapsed, project.Spread.Weights)
 	p, err := plan.Make(plan.Input{
-		Items: items, PagesPerTag: float64(f.pagesPerTag),
+		Items: items, Asked: len(tags), Collapsed: replaced, PagesPerTag: float64(f.pagesPerTag),
 		Traffic:  plan.Traffic{Regions: float64(f.regions), RPS: f.rps, Zipf: f.zipf},
 		Origin:   plan.Origin{Capacity: f.capacity, BaseLoad: f.baseLoad, RenderSeconds: f.renderTime.Seconds()},
 		Headroom: f.headroom,

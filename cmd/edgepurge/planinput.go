@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ const (
 	// ordinaryTag is the length of tags that are counted, not named: as for the
 	// worker, which takes some 20 bytes with the comma.
 	ordinaryTag = 19
+	// maxWeight is the highest cost that spread.weights take.
+	maxWeight = 1e6
 )
 
 // planSettings are those of a project and its account. known is false where no
@@ -61,11 +64,15 @@ func planPace(a worker.Account, p worker.Project) plan.Pace {
 	return pace
 }
 
-// planItems are the tags that are named, once each and in the order in which
-// Redis hands them out, or as many as are counted.
-func (a *app) planItems(cmd *cobra.Command, f *planFlags, weights []worker.Weight) ([]plan.Item, error) {
+// planTags are the tags that are named, once each and in the order in which Redis hands
+// them out, or as many as are counted, under names that no tag can have.
+func (a *app) planTags(cmd *cobra.Command, f *planFlags) ([]string, error) {
 	if f.count > 0 {
-		return slices.Repeat([]plan.Item{{Bytes: ordinaryTag, Cost: 1}}, f.count), nil
+		tags := make([]string, f.count)
+		for i := range tags {
+			tags[i] = fmt.Sprintf("%*d\n", ordinaryTag-1, i)
+		}
+		return tags, nil
 	}
 	lines, err := a.readTags(f.fromFile)
 	if err != nil {
@@ -90,11 +97,53 @@ func (a *app) planItems(cmd *cobra.Command, f *planFlags, weights []worker.Weigh
 	if len(tags) > maxPlanTags {
 		return nil, usagef(cmd, "%d tags are more than a plan takes: say --tags %d, and scale --rps and --origin-capacity alike", len(tags), maxPlanTags)
 	}
-	items := make([]plan.Item, len(tags))
-	for i, tag := range tags {
-		items[i] = plan.Item{Bytes: len(tag), Cost: costOf(tag, weights)}
+	return tags, nil
+}
+
+// planRules are the collapse rules that can be applied to what a plan knows.
+func (a *app) planRules(f *planFlags, all []worker.Collapse) []worker.Collapse {
+	var rules []worker.Collapse
+	for _, rule := range all {
+		switch {
+		case rule.Age > 0:
+			a.notef("edgepurge: the collapse rule %s is left out of the plan: when it begins, nothing has waited", plain(rule.String()))
+		case f.count > 0 && strings.TrimSuffix(rule.Match, "*") != "":
+			a.notef("edgepurge: the collapse rule %s is left out of the plan: --tags gives no names, --tag and --from-file do", plain(rule.String()))
+		default:
+			rules = append(rules, rule)
+		}
 	}
-	return items, nil
+	return rules
+}
+
+// planItems are the tags that are left, by the weights of the project. What took the place
+// of others costs at least as much as they did together, for its pages are theirs and more.
+func planItems(f *planFlags, left []string, collapsed []worker.Collapsed, weights []worker.Weight) ([]plan.Item, []plan.Collapsed) {
+	theirs := map[string]float64{} // by what took their place
+	cost := func(tag string) float64 {
+		if f.count > 0 && strings.HasSuffix(tag, "\n") {
+			return 1 // not named
+		}
+		return max(costOf(tag, weights), theirs[tag])
+	}
+	var replaced []plan.Collapsed
+	for _, c := range collapsed {
+		for _, tag := range c.Tags {
+			theirs[c.Rule.To] += cost(tag)
+		}
+		replaced = append(replaced, plan.Collapsed{Rule: c.Rule.String(), Tags: len(c.Tags), To: c.Rule.To})
+	}
+	for i := range replaced {
+		if to := replaced[i].To; costOf(to, weights) < theirs[to] && slices.Contains(left, to) {
+			replaced[i].Weight = min(theirs[to], maxWeight)
+		}
+	}
+	slices.Sort(left)
+	items := make([]plan.Item, len(left))
+	for i, tag := range left {
+		items[i] = plan.Item{Bytes: len(tag), Cost: cost(tag)}
+	}
+	return items, replaced
 }
 
 // costOf is the cost by the first weight that matches, else 1.

@@ -22,7 +22,11 @@ func (a *app) printPlan(p *plan.Plan) {
 	if isTerminal(a.stdout) && a.getenv("NO_COLOR") == "" {
 		red = func(s string) string { return "\x1b[31m" + s + "\x1b[0m" }
 	}
-	a.printf("%s\n\n", p.Summary())
+	a.printf("%s\n", p.Summary())
+	for _, c := range p.Collapsed {
+		a.printf("%s\n", c)
+	}
+	a.printf("\n")
 	t := newTable(a.stdout)
 	row(t, "WAY", "CALLS", "DONE AFTER", "PEAK RENDERS/S", "OF CAPACITY", "OVER FOR", "VISITS THAT WAIT", "RENDER UP TO", "OLD PAGES UNTIL", "VISITS TO OLD")
 	for i := range p.Ways {

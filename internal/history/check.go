@@ -12,8 +12,9 @@ type Report struct {
 	// Requests counts ids. Asked counts the items of all of them, repeats included;
 	// each is one of Purged, Dead and Lost.
 	Requests, Asked int
-	// Purged items have their call.
-	Purged int
+	// Purged items have their call. Collapsed is how many of them have one only with what
+	// a rule put in their place.
+	Purged, Collapsed int
 	// Dead items are in a dead letter and have no call.
 	Dead int
 	// Lost items have neither, in the order of the requests. While a run goes
@@ -47,9 +48,9 @@ type key struct {
 	item string
 }
 
-// Check judges a run of one account. It changes nothing that it is given, and
-// takes O(n log n) in the number of items in all.
-func Check(requests []Request, calls []Call, letters []Letter) Report {
+// Check judges a run of one account, by the collapse rules that it had. It changes
+// nothing that it is given, and takes O(n log n) in the number of items in all.
+func Check(requests []Request, calls []Call, letters []Letter, rules ...Rule) Report {
 	calls = slices.Clone(calls)
 	slices.SortStableFunc(calls, func(a, b Call) int { return a.Start.Compare(b.Start) })
 	purged := successes(calls)
@@ -66,13 +67,20 @@ func Check(requests []Request, calls []Call, letters []Letter) Report {
 		for _, item := range r.Items {
 			k := key{r.Family, item}
 			report.Asked++
-			if end, ok := purged.firstSince(k, due); ok {
+			end, ok := purged.firstSince(k, due)
+			var others []key
+			if !ok && len(rules) > 0 {
+				others = instead(k, rules)
+				end, ok = purged.firstOf(others, due)
+				report.Collapsed += count(ok)
+			}
+			if ok {
 				report.Purged++
 				report.Waits[r.ID] = max(report.Waits[r.ID], end.Sub(r.Accepted))
 				continue
 			}
 			whole[r.ID] = false
-			if dead.holds(k, r.ID, due) {
+			if dead.holds(k, r.ID, due) || slices.ContainsFunc(others, func(o key) bool { return dead.holds(o, "", due) }) {
 				report.Dead++
 				continue
 			}
@@ -82,6 +90,13 @@ func Check(requests []Request, calls []Call, letters []Letter) Report {
 	report.Requests = len(whole)
 	maps.DeleteFunc(report.Waits, func(id string, _ time.Duration) bool { return !whole[id] })
 	return report
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // span is when a successful call went.
@@ -113,6 +128,16 @@ func (t timeline) firstSince(k key, due time.Time) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return spans[i].end, true
+}
+
+// firstOf is the earliest end of those calls, one for each key.
+func (t timeline) firstOf(keys []key, due time.Time) (first time.Time, found bool) {
+	for _, k := range keys {
+		if end, ok := t.firstSince(k, due); ok && (!found || end.Before(first)) {
+			first, found = end, true
+		}
+	}
+	return first, found
 }
 
 // graveyard is the dead letters: of calls the newest of each item, since it

@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -114,6 +115,68 @@ func TestCheck_Lost(t *testing.T) {
 			assert.Empty(t, report.Waits)
 		})
 	}
+}
+
+// A call with what a rule put in an item's place covers it, if the rule was asked for and
+// matches, and the call would have done had it held the item.
+func TestCheck_Collapsed(t *testing.T) {
+	t.Parallel()
+	rules := []history.Rule{
+		{Project: "shop", Match: "product:*", To: "products"},
+		{Project: "shop", Match: "home", To: "start"},
+		{Project: "blog", To: "*"},
+	}
+	all := history.Rule{Project: "shop", To: "*"}
+	elsewhere := func(change func(*history.Call)) history.Call {
+		c := called(200, 200, "products")
+		change(&c)
+		return c
+	}
+	for _, test := range []struct {
+		name    string
+		item    string
+		calls   []history.Call
+		letters []history.Letter
+		more    []history.Rule
+		purged  bool
+		dead    bool
+	}{
+		{"called afterwards", "product:1", []history.Call{called(200, 200, "products")}, nil, nil, true, false},
+		{"one tag, one other", "home", []history.Call{called(200, 200, "start")}, nil, nil, true, false},
+		{"by two steps", "product:1", []history.Call{called(200, 200, "*")}, nil, []history.Rule{all}, true, false},
+		{"rules that lead in a circle", "product:1", nil, nil, []history.Rule{{Project: "shop", Match: "products", To: "product:all"}}, false, false},
+		{"dropped before any call", "product:1", nil, nil, nil, false, false},
+		{"the call began before it was asked for", "product:1", []history.Call{called(99, 200, "products")}, nil, nil, false, false},
+		{"the call failed", "product:1", []history.Call{called(200, 503, "products")}, nil, nil, false, false},
+		{"no rule matches", "production", []history.Call{called(200, 200, "products")}, nil, nil, false, false},
+		{"a tag is matched whole", "home-2", []history.Call{called(200, 200, "start")}, nil, nil, false, false},
+		{"another rule's", "home", []history.Call{called(200, 200, "products")}, nil, nil, false, false},
+		{"another project's rule", "product:1", []history.Call{called(200, 200, "*")}, nil, nil, false, false},
+		{"other operation", "product:1", []history.Call{elsewhere(func(c *history.Call) { c.Operation = tasks.Invalidate })}, nil, nil, false, false},
+		{"other target", "product:1", []history.Call{elsewhere(func(c *history.Call) { c.Target = tasks.Preview })}, nil, nil, false, false},
+		{"died in its place", "product:1", nil, []history.Letter{died(200, "products")}, nil, false, true},
+		{"died too early", "product:1", nil, []history.Letter{died(99, "products")}, nil, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			report := history.Check([]history.Request{asked("1", 100, test.item)}, test.calls, test.letters, slices.Concat(rules, test.more)...)
+			assert.Equal(t, [2]bool{test.purged, test.dead}, [2]bool{report.Purged == 1, report.Dead == 1})
+			assert.Equal(t, report.Purged, report.Collapsed)
+			assert.Equal(t, 1, report.Purged+report.Dead+len(report.Lost))
+		})
+	}
+	// Images have no rules, and a call with the item itself is no collapse.
+	image := asked("1", 100, "/a.png")
+	image.Kind = tasks.SrcImage
+	report := history.Check([]history.Request{image, asked("2", 100, "product:1")},
+		[]history.Call{called(200, 200, "*", "product:1", "products"), {Family: image.Family, Items: []string{"*"}, Start: at(200), OK: true}}, nil, append(rules, all)...)
+	assert.Equal(t, 1, report.Purged)
+	assert.Zero(t, report.Collapsed)
+	assert.Len(t, report.Lost, 1)
+	// The wait of a request ends with the earliest call that covers it.
+	report = history.Check([]history.Request{asked("1", 100, "product:1")},
+		[]history.Call{called(300, 200, "*"), called(200, 200, "products")}, nil, append(rules, all)...)
+	assert.Equal(t, map[string]time.Duration{"1": 110 * time.Millisecond}, report.Waits)
 }
 
 // Of the same tag asked for three times, the twin that waits may be dropped and

@@ -12,7 +12,8 @@
 // even if it started before the request was stored and the producer heard of
 // it. Hence the rule: for each item of each request there is a successful call
 // with Start >= Asked + Settle, and >= NotBefore; or a dead letter no older than
-// that. Taking Accepted in place of Asked would be stricter and wrong: a worker
+// that. Where the run had collapse rules (Rule), a call with what a rule put in the
+// item's place does as well, under the same conditions. Taking Accepted in place of Asked would be stricter and wrong: a worker
 // may well begin the call before the producer has read Redis's reply.
 //
 // All times must come from one clock, or from clocks in step.

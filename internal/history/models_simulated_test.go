@@ -38,11 +38,15 @@ type purger struct {
 	lull    time.Time            // from here on nobody asks
 	arrived int                  // calls
 
+	collapsed bool // something was put in the place of others once
+
 	budgets []*allowance // one for each process; good: both are the same one
 	most    int          // tags in a call; good: 16
 
 	// The flaws.
 	lockedUntilSuccess, windowFromStart, countsCharacters, dropsOn5xx, dropsOn400, ignoresSettle bool
+	// Of a program that collapses, and is good where only collapses is set.
+	collapses, collapsesNothingInstead, collapsesIntoEarlierCall, collapsesWhatDoesNotMatch bool
 }
 
 type event struct {
@@ -74,6 +78,9 @@ func simulate(seed uint64, flaw func(*purger)) modelRun {
 		budgets: []*allowance{fleet, fleet}, most: tasks.MaxTagsPerCall,
 	}
 	flaw(p)
+	if p.collapses {
+		p.rules = modelRules
+	}
 	p.load(rand.New(rand.NewPCG(seed, 2)))
 	p.serve()
 	for len(p.events) > 0 {
@@ -166,6 +173,9 @@ func (p *purger) serve() {
 // claim takes the items of the next call. What is claimed is pending no longer:
 // asked for from now on, it gets a call of its own.
 func (p *purger) claim() []string {
+	if p.collapses {
+		p.collapse()
+	}
 	if len(p.halves) > 0 {
 		half := p.halves[0]
 		p.halves = p.halves[1:]
@@ -186,6 +196,31 @@ func (p *purger) claim() []string {
 		p.away[tag]++
 	}
 	return tags
+}
+
+// modelRules is what the programs that collapse were asked for: all posts at once when
+// more than ten wait.
+var modelRules = []history.Rule{{Project: shop().Project, Match: "post-*", To: "posts"}}
+
+// collapse replaces the posts that are due by one tag when there are more than ten.
+func (p *purger) collapse() {
+	var due []string
+	for tag, at := range p.pending {
+		if !at.After(p.now) && (strings.HasPrefix(tag, "post-") || p.collapsesWhatDoesNotMatch && strings.HasPrefix(tag, "author-")) {
+			due = append(due, tag)
+		}
+	}
+	if len(due) <= 10 {
+		return
+	}
+	for _, tag := range due {
+		delete(p.pending, tag)
+	}
+	if p.collapsesNothingInstead || p.collapsesIntoEarlierCall && p.collapsed {
+		return
+	}
+	p.collapsed = true
+	p.add("posts", p.now)
 }
 
 // send makes a call, which travels for a while, takes a while and travels back.

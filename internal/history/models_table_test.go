@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,8 @@ type modelRun struct {
 	// twins are the items that were asked for a second time, exactly while the
 	// call with the first was under way. Nil: this run does not tell.
 	twins []string
+	// rules are the escalations that were asked for.
+	rules []history.Rule
 }
 
 // model is a program and what is wrong with it; of what it does not name,
@@ -47,6 +50,8 @@ type model struct {
 
 	// lost explains a loss by the last call that held the item.
 	lost func(last history.Call, l history.Loss) bool
+	// unsent says that there may be no such call.
+	unsent bool
 	// broken is in the problem of each call that breaks a limit of the API.
 	broken string
 	// over says that more than the budget was spent.
@@ -64,6 +69,9 @@ func onAsynq(name string, m model, p asynqProgram) model {
 	m.run = func(t *testing.T, seed uint64) modelRun { t.Helper(); return runOnAsynq(t, seed, p) }
 	return m
 }
+
+// noneSince: no call since the item was due has held it with success.
+func noneSince(last history.Call, l history.Loss) bool { return !last.OK || last.Start.Before(l.Due) }
 
 // noneBegan: the last call with the item began too early for the request.
 func noneBegan(last history.Call, l history.Loss) bool { return last.Start.Before(l.Due) }
@@ -107,6 +115,16 @@ func knownBad() []model {
 		simulated("settle ignored", model{lost: func(last history.Call, l history.Loss) bool {
 			return last.Start.Before(l.Due) && !last.Start.Before(l.Due.Add(-modelSettle))
 		}}, func(p *purger) { p.ignoresSettle = true }),
+
+		// DEL of a queue that has grown too long, and a purge of everything that somebody
+		// is to start by hand.
+		simulated("collapse into nothing", model{lost: noneSince, unsent: true}, func(p *purger) { p.collapses, p.collapsesNothingInstead = true, true }),
+		// SET NX purge-all:posts EX 3600: that call began before.
+		simulated("collapse into an earlier call", model{lost: noneSince, unsent: true}, func(p *purger) { p.collapses, p.collapsesIntoEarlierCall = true, true }),
+		// A pattern that is wider than the one that was asked for.
+		simulated("collapse of what no rule matches", model{unsent: true, lost: func(last history.Call, l history.Loss) bool {
+			return strings.HasPrefix(l.Item, "author-") && noneSince(last, l)
+		}}, func(p *purger) { p.collapses, p.collapsesWhatDoesNotMatch = true, true }),
 	}
 }
 
@@ -140,6 +158,14 @@ func TestModels_KnownGoodPasses(t *testing.T) {
 			assert.True(t, slices.ContainsFunc(r.calls, func(c history.Call) bool { return len(c.Items) == 16 }), "a call was full")
 		}
 	})
+	t.Run("collapses", func(t *testing.T) {
+		t.Parallel()
+		m := simulated("", model{}, func(p *purger) { p.collapses = true })
+		for seed := range m.seeds {
+			_, report := m.judge(t, seed)
+			assert.Positive(t, report.Collapsed, "items were replaced")
+		}
+	})
 	t.Run("asynq", func(t *testing.T) {
 		t.Parallel()
 		m := onAsynq("", model{}, pendingSet)
@@ -152,7 +178,7 @@ func TestModels_KnownGoodPasses(t *testing.T) {
 func (m *model) judge(t *testing.T, seed uint64) (modelRun, history.Report) {
 	t.Helper()
 	r := m.run(t, seed)
-	report := history.Check(r.requests, r.calls, r.letters)
+	report := history.Check(r.requests, r.calls, r.letters, r.rules...)
 
 	if m.lost == nil {
 		require.Empty(t, report.Lost, "seed %d", seed)
@@ -163,7 +189,7 @@ func (m *model) judge(t *testing.T, seed uint64) (modelRun, history.Report) {
 	for _, l := range report.Lost {
 		lost = append(lost, l.Item)
 		last, ok := lastCall(r.calls, l)
-		require.True(t, ok && m.lost(last, l), "seed %d: lost for another reason: %+v after %+v", seed, l, last)
+		require.True(t, (ok || m.unsent) && m.lost(last, l), "seed %d: lost for another reason: %+v after %+v", seed, l, last)
 	}
 	if m.lost != nil && r.twins != nil {
 		require.ElementsMatch(t, r.twins, lost)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"math"
 )
@@ -9,6 +10,10 @@ import (
 type Input struct {
 	// Items are the tags, at least one; their Cost must not be 0 throughout.
 	Items []Item
+	// Asked is how many tags were asked for, where Collapsed says what became of some;
+	// 0: all are Items.
+	Asked     int
+	Collapsed []Collapsed
 	// PagesPerTag is how many pages carry a tag of cost 1, and no other tag of
 	// these; a tag of cost c has c times as many. At least 1.
 	PagesPerTag float64
@@ -42,7 +47,10 @@ const (
 
 // Plan is what a purge will do.
 type Plan struct {
-	Tags    int     `json:"tags"`
+	Tags int `json:"tags"`
+	// Collapsed is what the rules of the configuration made of them first, in order.
+	Collapsed []Collapsed `json:"collapsed,omitempty"`
+
 	Pages   float64 `json:"pages"`
 	Regions float64 `json:"regions"`
 	RPS     float64 `json:"rps"`
@@ -80,7 +88,7 @@ func Make(in Input) (*Plan, error) {
 	in.Traffic.Pages = cost * in.PagesPerTag
 	j := &job{items: in.Items, cost: cost, traffic: in.Traffic, classes: in.Traffic.classes(), pace: in.Pace}
 	p := &Plan{
-		Tags: len(in.Items), Pages: in.Traffic.Pages, Regions: in.Traffic.Regions, RPS: in.Traffic.RPS, Zipf: in.Traffic.Zipf,
+		Tags: cmp.Or(in.Asked, len(in.Items)), Collapsed: in.Collapsed, Pages: in.Traffic.Pages, Regions: in.Traffic.Regions, RPS: in.Traffic.RPS, Zipf: in.Traffic.Zipf,
 		Renders: entries(j.classes), Capacity: in.Origin.Capacity, BaseLoad: in.Origin.BaseLoad,
 		Limit: in.Origin.Capacity * (1 - in.Headroom),
 	}

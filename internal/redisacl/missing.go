@@ -24,7 +24,7 @@ var arguments = map[string]string{
 	"llen": "KEY", "lpush": "KEY v", "lrange": "KEY 0 1", "lrem": "KEY 0 v", "ltrim": "KEY 0 1", "rpoplpush": "KEY KEY", "rpush": "KEY v",
 	"sadd": "KEY m", "sismember": "KEY m", "smembers": "KEY",
 	"zadd": "KEY 1 m", "zcard": "KEY", "zcount": "KEY 0 1", "zmscore": "KEY m", "zrange": "KEY 0 1", "zrangebyscore": "KEY 0 1",
-	"zrem": "KEY m", "zremrangebyrank": "KEY 0 1", "zremrangebyscore": "KEY 0 1", "zrevrange": "KEY 0 1", "zscore": "KEY m",
+	"zrem": "KEY m", "zremrangebyrank": "KEY 0 1", "zremrangebyscore": "KEY 0 1", "zrevrange": "KEY 0 1", "zscan": "KEY 0", "zscore": "KEY m",
 }
 
 // probe asks Redis which of the commands in ARGV the user of this connection may

@@ -56,6 +56,9 @@ var Worker = Rights{
 	Channels: []string{"asynq:cancel", "edgepurge:queued", "edgepurge:wake"},
 }
 
+// Collapsing is what a Worker with collapse rules needs besides.
+var Collapsing = Rights{Commands: []string{"zscan"}}
+
 // Operator is what the command line needs: purge, status, hold, dead and check.
 var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{

@@ -34,7 +34,7 @@ func as(t *testing.T, s *redistest.Server, rules []string) redis.UniversalClient
 func TestMissing_NamesEachRight(t *testing.T) {
 	s := redistest.Start(t)
 	for name, rights := range map[string]Rights{
-		"producer": Producer.With(Replicas), "worker": Worker, "operator": Operator, "cluster": Worker.With(Cluster),
+		"producer": Producer.With(Replicas), "worker": Worker, "rules": Worker.With(Collapsing), "operator": Operator, "cluster": Worker.With(Cluster),
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules := rights.Rules()

@@ -106,6 +106,54 @@ func BenchmarkClaimAndFinish(b *testing.B) {
 	}
 }
 
+func BenchmarkCollapse(b *testing.B) {
+	for _, receipts := range []int{0, 1} {
+		b.Run(fmt.Sprintf("receipts=%d", receipts), func(b *testing.B) {
+			rdb := redistest.Start(b).Client(b)
+			fill(b, rdb, 500_000)
+			r := newRig(b, rdb)
+			items := tagsFrom(0, MostCollapsed)
+			for b.Loop() {
+				b.StopTimer()
+				fill(b, rdb, MostCollapsed)
+				for range receipts {
+					r.follow(r.id("r"), normal, items...)
+				}
+				b.StartTimer()
+				if got := r.collapse(normal, "products", items...); got != len(items) {
+					b.Fatal(got)
+				}
+			}
+			perTag(b, len(items))
+		})
+	}
+}
+
+// What is asked before each claim from a lane with rules, and what a rule that could fire
+// but does not costs then.
+func BenchmarkLook(b *testing.B) {
+	rdb := redistest.Start(b).Client(b)
+	fill(b, rdb, 500_000)
+	r := newRig(b, rdb)
+	b.Run("count", func(b *testing.B) {
+		for b.Loop() {
+			got, err := r.Backlog(r.ctx(), "acme", normal)
+			require.NoError(b, err)
+			require.Equal(b, 500_000, got.Due)
+		}
+	})
+	for _, match := range []string{"page:*", "product-*"} {
+		b.Run("search "+match, func(b *testing.B) {
+			for b.Loop() {
+				for _, err := range r.Matching(r.ctx(), "acme", normal, match, time.Now()) {
+					require.NoError(b, err)
+				}
+			}
+			perTag(b, 500_000)
+		})
+	}
+}
+
 func BenchmarkPeek(b *testing.B) {
 	for _, lanes := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {

@@ -43,6 +43,7 @@ func (k keys) served() string                 { return k.prefix + "served" }
 func (k keys) superseded() string             { return k.prefix + "superseded" }
 func (k keys) verdicts() string               { return k.prefix + "verdicts" }
 func (k keys) absorbed(request string) string { return k.prefix + "absorbed:" + request }
+func (k keys) collapsed(id string) string     { return k.prefix + "collapsed:" + id }
 
 // receipts is of a lane at all its priorities: an item is pending in one of them only.
 func (k keys) receipts(l tasks.Lane) string { return k.prefix + "receipts:" + l.Family() }

@@ -43,6 +43,7 @@ func TestKeys(t *testing.T) {
 		{k.superseded(), "edgepurge:{acme}:superseded"},
 		{k.verdicts(), "edgepurge:{acme}:verdicts"},
 		{k.absorbed("r1/tag/0"), "edgepurge:{acme}:absorbed:r1/tag/0"},
+		{k.collapsed("01JD"), "edgepurge:{acme}:collapsed:01JD"},
 		{k.receipts(lane), "edgepurge:{acme}:receipts:prj_abc:tag:delete:production:60"},
 		{k.receipts(lane.With(tasks.Urgent)), k.receipts(lane)},
 		{k.origins(lane), "edgepurge:{acme}:origins:prj_abc:tag:delete:production:60"},
@@ -67,7 +68,7 @@ func TestKeys_Family(t *testing.T) {
 // all lists every key that the account can have for a lane.
 func (k keys) all(lane tasks.Lane) []string {
 	return append(k.family(lane), k.lanes(), k.inflight(), k.batches(), k.budget(), k.booked(), k.bookedUrgent(), k.state(),
-		k.spread(lane.Project), k.hold(), k.served(), k.superseded(), k.verdicts(), k.absorbed("r/tag/0"),
+		k.spread(lane.Project), k.hold(), k.served(), k.superseded(), k.verdicts(), k.absorbed("r/tag/0"), k.collapsed("c"),
 		k.receipts(lane), k.origins(lane), k.carried("b"), receipt.CountsKey("acme", "r"))
 }
 

@@ -1,7 +1,9 @@
 package lanes
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,7 +20,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"claim": m.claimSome, "claim more": m.claimSome, "succeed": m.succeed, "go on": m.goOn, "die": m.die, "retry": m.retry,
 		"crash": m.crash, "hand back": m.handBack, "split": m.split, "attempt": m.attemptSome, "sweep": m.sweep,
 		"pass": m.passSome, "rate limit": m.limit, "resume": m.resume, "hold": m.hold, "release": m.release,
-		"probe": m.probe, "adapt": m.adapt, "learn": m.learn,
+		"probe": m.probe, "adapt": m.adapt, "learn": m.learn, "collapse": m.collapseSome,
 	}
 }
 
@@ -79,10 +81,45 @@ func (m *model) take(b Batch) {
 	m.begin(b, true)
 	m.batches = append(m.batches, &stage{Batch: b, attempt: 1, step: m.step, start: m.nowMS(), running: true})
 	for _, w := range m.wishes {
-		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.due <= m.nowMS() && !w.claimed {
+		name := cmp.Or(w.as, w.item)
+		if w.family == b.Lane.Family() && slices.Contains(b.Items, name) && w.due <= m.nowMS() && !w.claimed {
 			w.claimed = true
 			if w.rebound > 0 {
-				m.wishes = append(m.wishes, &wish{family: w.family, item: w.item, accepted: m.step, due: m.nowMS() + w.rebound})
+				m.wishes = append(m.wishes, &wish{family: w.family, item: name, accepted: m.step, due: m.nowMS() + w.rebound})
+			}
+		}
+	}
+}
+
+// collapseSome replaces what is due in a lane, or goes on with what is claimed meanwhile.
+func (m *model) collapseSome(*rapid.T) {
+	lane, to := m.drawLane(), rapid.SampledFrom([]string{"d", "*"}).Draw(m.rt, "to")
+	items := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 4, rapid.ID).Draw(m.rt, "items")
+	pending, replaced := m.pending(lane), map[string]bool{}
+	for _, item := range items {
+		due, ok := pending[item]
+		replaced[item] = ok && due <= m.nowMS() && item != to
+	}
+	maps.DeleteFunc(replaced, func(_ string, was bool) bool { return !was })
+	id := m.id("collapse-")
+	for range rapid.IntRange(1, 2).Draw(m.rt, "replies lost, and one") {
+		n, err := m.Collapse(m.ctx(), m.pace, lane, id, to, items)
+		require.NoError(m.rt, err)
+		require.Equal(m.rt, len(replaced), n)
+	}
+	for _, w := range m.wishes {
+		if w.family != lane.Family() || w.due > m.nowMS() {
+			continue
+		}
+		if replaced[cmp.Or(w.as, w.item)] && !w.claimed {
+			w.as = to
+		}
+		for name := range w.since() {
+			if _, before := w.instead[to]; replaced[name] && !before {
+				if w.instead == nil {
+					w.instead = map[string]int{}
+				}
+				w.instead[to] = m.step
 			}
 		}
 	}
@@ -122,7 +159,7 @@ func (m *model) keep(b *stage, outcome Outcome) {
 		require.NoError(m.rt, m.Settle(m.ctx(), "acme", b.Batch, outcome))
 	}
 	for _, w := range m.wishes {
-		if w.family == b.Lane.Family() && slices.Contains(b.Items, w.item) && w.accepted <= b.step && w.due <= b.start {
+		if w.servedBy(b) {
 			w.kept = true
 		}
 	}

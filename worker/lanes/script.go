@@ -23,6 +23,9 @@ var (
 	takeScript    = script("take")
 	buryScript    = script("bury")
 	settleScript  = script("settle")
+
+	backlogScript  = script("backlog")
+	collapseScript = script("collapse")
 )
 
 // script reads a script and puts the shared parts where it includes them. The

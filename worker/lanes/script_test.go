@@ -75,6 +75,7 @@ func TestScripts_TouchOnlyTheirKeys(t *testing.T) {
 		"absorb": absorbScript, "peek": peekScript, "claim": claimScript, "acquire": acquireScript,
 		"restore": restoreScript, "finish": finishScript, "pause": pauseScript, "hold": holdScript,
 		"take": takeScript, "bury": buryScript, "settle": settleScript,
+		"backlog": backlogScript, "collapse": collapseScript,
 	} {
 		passed, ran := g.keys[s.Hash()]
 		assert.True(t, ran, "the tour runs %s", name)
@@ -145,6 +146,9 @@ func tourReceipts(r *rig) {
 	r.open("r", 3)
 	require.True(r.t, r.take("r"))
 	r.ask(Absorption{Lane: urgent, Items: numbered(3), Receipt: "r"})
+	_, err := r.Backlog(r.ctx(), "acme", urgent)
+	require.NoError(r.t, err)
+	require.Equal(r.t, 2, r.collapse(urgent, "post-9999", numbered(2)...))
 	b := r.claim(urgent)
 	require.True(r.t, r.restore(b, false))
 	b = r.claim(urgent)
@@ -173,7 +177,7 @@ func headerKeys(t *testing.T, name string) int {
 }
 
 func TestScripts_TakeTheTimeFromRedis(t *testing.T) {
-	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle"} {
+	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle", "backlog", "collapse"} {
 		assert.Contains(t, read(name), "\n--#include time\n", name)
 	}
 	assert.Panics(t, func() { read("missing") })
