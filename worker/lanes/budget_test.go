@@ -316,3 +316,18 @@ func TestBudget_CountsBothCallsOfAReplay(t *testing.T) {
 		r.refused(urgent, RefusedBudget)
 	})
 }
+
+// Even if all of its deaths fall into one millisecond.
+func TestBudget_CountsEachCallOfManyReplays(t *testing.T) {
+	r := simulated(t)
+	r.pace.Calls = 4
+	r.absorb(urgent, "a")
+	b := r.claim(urgent)
+	for range 3 {
+		r.finish(b, false)
+		require.Empty(t, r.acquire(b, 1, false).Refused)
+	}
+	r.finish(b, true)
+	r.absorb(urgent, "b")
+	r.refused(urgent, RefusedBudget)
+}

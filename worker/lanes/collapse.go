@@ -85,7 +85,8 @@ const MostCollapsed = 1000
 // Collapse replaces those of the items that are still pending in the lane and due by one,
 // which is pending in the same instant and due since the oldest of them was. What they
 // were to be purged for later stays theirs; a rebound becomes one of the item in their
-// place, and receipts wait for its call, to count each item that was asked for. It
+// place, and receipts wait for its call, to count each item that was asked for; of the
+// requests the newest are among its origins. It
 // answers how many items were replaced; a second Collapse with the same id within half
 // a minute changes nothing and answers as the first did.
 func (l *Lanes) Collapse(ctx context.Context, pace Pace, lane tasks.Lane, id, to string, items []string) (int, error) {
@@ -95,7 +96,7 @@ func (l *Lanes) Collapse(ctx context.Context, pace Pace, lane tasks.Lane, id, to
 	}
 	k := keysOf(pace.Account)
 	names := append([]string{k.lanes()}, k.family(lane)...)
-	names = append(names, k.spread(lane.Project), k.hold(), k.collapsed(id), k.receipts(lane))
+	names = append(names, k.spread(lane.Project), k.hold(), k.collapsed(id), k.receipts(lane), k.origins(lane))
 	args := []any{settings, lane.Project, rank(lane.Priority)}
 	args = append(args, laneIDs(lane)...)
 	args = append(args, to)

@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -280,4 +281,34 @@ func TestDecodeOrigins(t *testing.T) {
 		assert.Equal(t, Origins{}, DecodeOrigins(bad, 3), bad)
 	}
 	assert.Empty(t, DecodeOrigins(`{"origins":["`+strings.Repeat("x", 1000)+`","",""],"origin_of":[1,2,3]}`, 3).All())
+}
+
+// What takes the place of items is called for those who asked for them, too.
+func TestOrigins_OfWhatIsCollapsed(t *testing.T) {
+	r := simulated(t)
+	r.request("r1", normal, "post-1", "post-2")
+	r.ask(Absorption{Request: "r2", Lane: normal, Items: []string{"post-2"}, NotBefore: r.time().Add(time.Minute)})
+	r.pass(time.Millisecond)
+	assert.Equal(t, 2, r.collapse(normal, "posts", "post-1", "post-2"))
+	assert.Equal(t, []string{"r1"}, who(r.claim(normal)))
+	r.pass(time.Minute)
+	assert.Equal(t, map[string]string{"post-2": "r2"}, whoOf(r.claim(normal)), "a later purge is its own item's")
+
+	r.request("r3", normal, "posts")
+	for i := range 5 {
+		r.request(fmt.Sprint("r", 4+i), normal, fmt.Sprint("post-", i))
+	}
+	r.pass(time.Millisecond)
+	assert.Equal(t, 5, r.collapse(normal, "posts", "post-0", "post-1", "post-2", "post-3", "post-4"))
+	assert.Equal(t, []string{"r6", "r7", "r8", "r3"}, who(r.claim(normal)), "four, and who asked for it by name is one of them")
+	assert.Empty(t, r.origins(normal))
+
+	r.ask(Absorption{Request: "r9", Lane: normal, Items: []string{"post-1"}, Rebound: time.Minute})
+	r.pass(time.Millisecond)
+	assert.Equal(t, 1, r.collapse(normal, "posts", "post-1"))
+	assert.Equal(t, []string{"r9"}, who(r.claim(normal)))
+	assert.Equal(t, []string{"posts"}, slices.Collect(maps.Keys(r.origins(normal))), "its second purge is one of the tag in its place")
+	r.pass(time.Minute)
+	assert.Equal(t, []string{"r9"}, who(r.claim(normal)))
+	assert.Empty(t, r.origins(normal))
 }

@@ -45,10 +45,14 @@ redis.call('ZREM', booked_urgent, batch)
 for scope, h in pairs(holds) do probe(scope, h) end
 local tracked = redis.call('EXISTS', carried) == 1 or nil
 if tracked then keep(carried, 0) end
--- A replayed letter begins again at attempt 1: the call of that number counts still.
+-- A replayed letter begins again at attempt 1: each call of that number counts still.
 local call = batch .. '#' .. attempt
 local former = redis.call('ZSCORE', budget, call)
-if former then redis.call('ZADD', budget, former, call .. '@' .. former) end
+if former then
+  local n = 1
+  while redis.call('ZSCORE', budget, call .. '@' .. n) do n = n + 1 end
+  redis.call('ZADD', budget, former, call .. '@' .. n)
+end
 local o = ARGV[10] ~= '' and cjson.decode(ARGV[10]) or {}
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,

@@ -1,8 +1,8 @@
 -- collapse(items of a lane): those that are pending and due leave it, and one item takes
 -- their place. Its call is still to come, so it covers them from this instant on.
--- KEYS lanes, ready x3, pending x3, again x3, spread, hold, collapsed, receipts
+-- KEYS lanes, ready x3, pending x3, again x3, spread, hold, collapsed, receipts, origins
 -- ARGV pace, project, priority, lane id x3, item in their place, item...
-local lanes, spread, hold, collapsed, receipts = KEYS[1], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local lanes, spread, hold, collapsed, receipts, origins = KEYS[1], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local ready = { KEYS[2], KEYS[3], KEYS[4] }
 local pending = { KEYS[5], KEYS[6], KEYS[7] }
 local again = { KEYS[8], KEYS[9], KEYS[10] }
@@ -12,6 +12,7 @@ local to = ARGV[7]
 --#include time
 --#include pending
 --#include receipts
+--#include origins
 
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('GET', collapsed)
@@ -85,6 +86,12 @@ if #items > 0 then
   for q = 1, 3 do
     local score = redis.call('ZSCORE', pending[q], to)
     if score then at, old = q, tonumber(score) end
+  end
+  local texts = redis.call('EXISTS', origins) == 1 and take_origins(origins, items, true)
+  if texts then -- beside those who asked for it by name
+    local all = texts[1]
+    for i = 2, #texts do all = joined(all, texts[i]) end
+    originate(origins, { to }, 1, at and { [to] = true } or {}, all, nil, true, 0)
   end
   -- Due since the oldest of them was: it waits no longer for having taken their place.
   add(p, to, oldest, longest, at, old)

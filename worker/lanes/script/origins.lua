@@ -68,13 +68,16 @@ local function originate(key, items, from, twins, one, texts, is_older, wait)
 end
 
 -- due_lines parts the lines of an item into those of requests that a call covers which
--- starts now, and those that wait for a later one.
-local function due_lines(text)
+-- starts now, and those that wait for a later one. is_collapsed: no call starts, the
+-- item gives way to another; a rebound is that one's, so its line goes along as it is.
+local function due_lines(text, is_collapsed)
   local due, later = {}, {}
   for line in string.gmatch(text, '[^\n]+') do
     local at, rebound, origin = string.match(line, '^@(%d+)%+?(%d*) (.*)$')
     if at and tonumber(at) > now then
       later[#later + 1] = line
+    elseif is_collapsed then
+      due[#due + 1] = line
     else
       due[#due + 1] = origin or line
       if at and rebound ~= '' then later[#later + 1] = origin_line(origin, now + tonumber(rebound), 0) end
@@ -86,7 +89,7 @@ end
 -- take_origins takes those of a batch out of the hash. It answers the different texts,
 -- and for each item the place of its own, 0 if it has none; no places if all items have
 -- the first text, nothing if none has any.
-local function take_origins(key, items)
+local function take_origins(key, items, is_collapsed)
   local texts, places, place_of, later_of, bytes, is_mixed = {}, {}, {}, {}, 0, false
   for start = 1, #items, 1000 do
     local stop = math.min(start + 999, #items)
@@ -98,7 +101,7 @@ local function take_origins(key, items)
         any, place = true, place_of[text]
         if not place then
           local due, later = text, ''
-          if string.find(text, '@', 1, true) then due, later = due_lines(text) end
+          if string.find(text, '@', 1, true) then due, later = due_lines(text, is_collapsed) end
           place = 0
           if due ~= '' and bytes + #due <= MOST_CARRIED then
             place, bytes = #texts + 1, bytes + #due
