@@ -6,8 +6,8 @@ import (
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
-// line is what the log says of a delivery. It is put into an event at once: a
-// logger that gathers it step by step would be copied at each.
+// line is what the log says of a delivery. It is put into an event at once
+// (EmbedObject): a logger that gathers it step by step would be copied at each.
 type line struct {
 	source    string
 	reason    Reason // of the verification
@@ -19,7 +19,10 @@ type line struct {
 	err       string // why nothing is stored, redacted
 }
 
-func (l *line) on(e *zerolog.Event) *zerolog.Event {
+var _ zerolog.LogObjectMarshaler = (*line)(nil)
+
+// MarshalZerologObject implements zerolog.LogObjectMarshaler.
+func (l *line) MarshalZerologObject(e *zerolog.Event) {
 	e.Str("source", l.source).Str("reason", string(l.reason))
 	if l.id != "" {
 		e.Str("id", l.id)
@@ -33,7 +36,6 @@ func (l *line) on(e *zerolog.Event) *zerolog.Event {
 	if l.err != "" {
 		e.Str("err", l.err)
 	}
-	return e
 }
 
 // levelOf is how loud the log is about an outcome.

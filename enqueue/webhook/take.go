@@ -23,14 +23,14 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result
 		}
 	}()
 	proof := hook.prove(d)
-	l := line{source: hook.name, reason: proof.reason}
+	l := &line{source: hook.name, reason: proof.reason}
 	if proof.reason != Verified {
 		if !hook.logOnly {
-			l.on(h.Log.Warn()).Msg("webhook refused")
+			h.Log.Warn().EmbedObject(l).Msg("webhook refused")
 			return result{outcome: Unauthorized}
 		}
 		h.Count(hook.name, Unverified)
-		l.on(h.Log.Warn()).Msg("webhook not verified, taken in because the source only logs that")
+		h.Log.Warn().EmbedObject(l).Msg("webhook not verified, taken in because the source only logs that")
 	}
 	var ids []string
 	if proof.reason == Verified { // else anyone could make a purge seem a duplicate
@@ -38,13 +38,13 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result
 	}
 	l.id = answerID(hook, d, ids)
 	outcome := Duplicate
-	if !h.seen(ctx, &l, hook, ids) {
-		outcome = h.carryOut(ctx, &l, hook, d)
+	if !h.seen(ctx, l, hook, ids) {
+		outcome = h.carryOut(ctx, l, hook, d)
 		if outcome != Rejected && outcome != Unavailable {
-			h.mark(ctx, &l, hook, ids)
+			h.mark(ctx, l, hook, ids)
 		}
 	}
-	l.on(h.Log.WithLevel(levelOf(outcome))).Str("outcome", string(outcome)).Msg("webhook")
+	h.Log.WithLevel(levelOf(outcome)).EmbedObject(l).Str("outcome", string(outcome)).Msg("webhook")
 	return result{outcome, l.id}
 }
 
@@ -100,7 +100,7 @@ func (h *Handler) seen(ctx context.Context, l *line, hook *Hook, ids []string) b
 	defer cancel()
 	seen, err := h.Dedupe.Seen(ctx, hook.name, ids...)
 	if err != nil { // a purge twice does no harm, one that is lost does
-		l.on(h.Log.Warn()).Err(err).Msg("webhook may be a duplicate: nobody knows")
+		h.Log.Warn().EmbedObject(l).Err(err).Msg("webhook may be a duplicate: nobody knows")
 		return false
 	}
 	return seen
@@ -113,6 +113,6 @@ func (h *Handler) mark(ctx context.Context, l *line, hook *Hook, ids []string) {
 	ctx, cancel := context.WithTimeout(ctx, dedupeWithin)
 	defer cancel()
 	if err := h.Dedupe.Mark(ctx, hook.name, hook.dedupeTTL, ids...); err != nil {
-		l.on(h.Log.Warn()).Err(err).Msg("webhook is not remembered: a duplicate will purge again")
+		h.Log.Warn().EmbedObject(l).Err(err).Msg("webhook is not remembered: a duplicate will purge again")
 	}
 }
