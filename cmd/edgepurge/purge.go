@@ -82,7 +82,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set it sends a trace there, below TRACEPARENT.`
 	flags.StringVar(&f.fromFile, "from-file", "", "read tags from a `file`, one a line; -: the standard input")
 	flags.BoolVar(&f.invalidate, "invalidate", false, "serve stale entries while they are revalidated (default: delete them)")
 	flags.Var(&span{&f.deadline, time.Second}, "deadline", "revalidate in the background until then, delete afterwards")
-	flags.Var(&choice[tasks.Target]{&p.Target, []tasks.Target{tasks.Production, tasks.Preview}}, "target", "the one environment to purge (default every one)")
+	flags.Var(&choice[tasks.Target]{&p.Target, []tasks.Target{tasks.Production, tasks.Preview}}, "target", "the one environment whose tags to purge (default every one); source images are purged in all")
 	flags.Var(&choice[tasks.Priority]{&p.Priority, tasks.Priorities[:]}, "priority", "how urgent it is (default normal)")
 	flags.Var(&span{&p.Settle, time.Millisecond}, "settle", "how long the origin may still serve old content: the purge waits")
 	flags.Var(&span{&p.Rebound, time.Millisecond}, "rebound", "purge once more, so long after the first purge")
@@ -111,6 +111,7 @@ func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
 	if accountFor(c, p.Project) == nil {
 		a.notef("edgepurge: no account of this configuration covers project %s: a worker with the same one makes the request a dead letter", p.Project)
 	}
+	a.remark(p)
 	if f.dryRun {
 		return a.dryRun(c, p, f.json)
 	}
@@ -170,6 +171,13 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 		return p, usagef(cmd, "%w", inFlags(err, f, lines))
 	}
 	return p, nil
+}
+
+// remark tells what a valid request means, where something else may be thought.
+func (a *app) remark(p tasks.Purge) {
+	if p.Target != tasks.AllTargets && len(p.SrcImages) > 0 {
+		a.notef("edgepurge: source images take no target: they are purged in every environment")
+	}
 }
 
 // producer asks for purges and follows them.
