@@ -87,7 +87,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set it sends a trace there, below TRACEPARENT.`
 	flags.Var(&span{&p.Settle, time.Millisecond}, "settle", "how long the origin may still serve old content: the purge waits")
 	flags.Var(&span{&p.Rebound, time.Millisecond}, "rebound", "purge once more, so long after the first purge")
 	flags.Var(&instant{&p.NotBefore}, "at", "purge at that time, such as 2026-12-01T09:00:00Z")
-	flags.BoolVar(&p.AllowAll, "all", false, `let --tag '*' purge the whole project`)
+	flags.BoolVar(&p.AllowAll, "all", false, `let --tag '*' purge the whole project; by itself it purges nothing`)
 	flags.BoolVar(&f.wait, "wait", false, "wait until every item is purged or dead, and fail if one is dead")
 	flags.BoolVar(&p.Track, "track", false, "let --status tell later what became of it")
 	flags.StringVar(&f.status, "status", "", "ask for nothing, but tell what became of a tracked `receipt`")
@@ -165,6 +165,9 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 	for _, l := range lines {
 		p.Tags = append(p.Tags, l.tag)
 	}
+	if p.AllowAll && !slices.Contains(p.Tags, tasks.AllTags) {
+		return p, usagef(cmd, "--all only lets --tag '*' purge the whole project, and no tag is *: add --tag '*', or leave --all out")
+	}
 	p.SrcImages = f.images
 	p.RequestedAt = time.Now().UTC().Truncate(time.Millisecond)
 	if err := p.Validate(); err != nil {
@@ -177,6 +180,9 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 func (a *app) remark(p tasks.Purge) {
 	if p.Target != tasks.AllTargets && len(p.SrcImages) > 0 {
 		a.notef("edgepurge: source images take no target: they are purged in every environment")
+	}
+	if !p.NotBefore.IsZero() && p.NotBefore.Before(p.RequestedAt) {
+		a.notef("edgepurge: --at %s is past: the purge is due now", p.NotBefore.Format(time.RFC3339))
 	}
 }
 
