@@ -143,7 +143,7 @@ func (r *reader) resolve(ref reference) (string, error) {
 		if s := cleaned(r.getenv(ref.variable)); s != "" {
 			return s, nil
 		}
-		return "", fmt.Errorf("the variable %s is not set", ref.variable)
+		return "", fmt.Errorf("the variable %s is not set, or is empty", ref.variable)
 	}
 	path := ref.path
 	if !filepath.IsAbs(path) {
