@@ -198,7 +198,7 @@ func (h *Handler) log(x *exchange, a answer, took time.Duration) {
 	default:
 	}
 	line := h.Log.WithLevel(level).Str("source", x.caller.name).Str("method", x.r.Method).Str("path", printable(x.r.URL.Path)).
-		Int("status", a.status).Str("outcome", string(a.outcome)).Dur("took", took)
+		Int("status", a.status).Str("outcome", string(a.outcome)).Dur("took_ms", took)
 	if p := x.purge; p.Project != "" {
 		line = line.Str("project", p.Project).Str("operation", string(p.Operation)).Int("items", len(p.Tags)+len(p.SrcImages))
 	}
@@ -206,7 +206,7 @@ func (h *Handler) log(x *exchange, a answer, took time.Duration) {
 		line = line.Str("id", x.purge.ID)
 	}
 	if a.cause != nil {
-		line = line.AnErr("err", a.cause)
+		line = line.Err(a.cause)
 	}
 	line.Msg("purge by API")
 }

@@ -31,7 +31,7 @@ func (l *line) on(e *zerolog.Event) *zerolog.Event {
 		e.Str("problem", l.problem)
 	}
 	if l.err != "" {
-		e.Str("err", l.err)
+		e.Str(zerolog.ErrorFieldName, l.err)
 	}
 	return e
 }
