@@ -67,7 +67,7 @@ func TestLoad_NothingWritten(t *testing.T) {
 // The example of the design, as people will copy it.
 func TestLoad_Everything(t *testing.T) {
 	cfg := loaded(t, `
-redis: {url: rediss://:pw@redis.example:6380/1, wait_replicas: 2, wait_timeout: 300ms, max_queued: 7}
+redis: {url: rediss://user@redis.example:6380/1, wait_replicas: 2, wait_timeout: 300ms, max_queued: 7}
 vercel: {url: http://127.0.0.1:9999, timeout: 3s}
 accounts:
   - name: acme
@@ -85,7 +85,7 @@ projects:
 worker: {servers: 2, concurrency: 64, metrics: ":9100"}
 `, env(map[string]string{"VERCEL_TOKEN": "t0k3n"}))
 	want := Default()
-	want.Redis = Redis{URL: "rediss://:pw@redis.example:6380/1", WaitReplicas: 2, WaitTimeout: 300 * time.Millisecond, MaxQueued: 7}
+	want.Redis = Redis{URL: "rediss://user@redis.example:6380/1", WaitReplicas: 2, WaitTimeout: 300 * time.Millisecond, MaxQueued: 7}
 	want.Metrics = ":9100"
 	want.Worker = worker.Config{
 		VercelURL: "http://127.0.0.1:9999",

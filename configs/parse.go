@@ -73,7 +73,7 @@ func syntaxFault(file string, data []byte, err error) *Fault {
 	if strings.ContainsRune(message, '"') {
 		message = "a tag or directive is out of place" // the only messages that quote the file
 	}
-	f.Problem = "is not YAML: " + message
+	f.Problem = "is not YAML: " + strings.ReplaceAll(message, "character '\t'", "a tab") // which terminals do not show
 	if hint := remedy(data, f.Line, f.Column); hint != "" {
 		f.Problem += "; " + hint
 	} else if strings.HasPrefix(message, "mapping value is not allowed") {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/edgepurge/edgepurge/internal/redisurl"
 )
 
 // maxSecretBytes bounds a file with a secret.
@@ -115,6 +117,14 @@ func (r *reader) secretOr(into *string, other value) value {
 	}
 }
 
+// openRedisURL reads a URL that is written out, which is fit for one without a password.
+func (r *reader) openRedisURL(path string, n ast.Node) {
+	r.text(&r.cfg.Redis.URL)(path, n)
+	if redisurl.HasPassword(r.cfg.Redis.URL) {
+		r.fault(path, "holds a password in plain text: keep the whole URL in a variable and write env:NAME, or in a file and write file:PATH, or set EDGEPURGE_REDIS_URL instead")
+	}
+}
+
 func (r *reader) referenceText(path string, n ast.Node) (string, bool) {
 	switch v := n.(type) {
 	case *ast.StringNode:
@@ -133,7 +143,7 @@ func (r *reader) resolve(ref reference) (string, error) {
 		if s := cleaned(r.getenv(ref.variable)); s != "" {
 			return s, nil
 		}
-		return "", fmt.Errorf("the variable %s is not set", ref.variable)
+		return "", fmt.Errorf("the variable %s is not set, or is empty", ref.variable)
 	}
 	path := ref.path
 	if !filepath.IsAbs(path) {

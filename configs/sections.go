@@ -23,7 +23,7 @@ func (r *reader) root(n ast.Node) {
 
 func (r *reader) redis(path string, n ast.Node) {
 	r.section(path, n, keys{
-		"url":           r.secretOr(&r.cfg.Redis.URL, r.text(&r.cfg.Redis.URL)),
+		"url":           r.secretOr(&r.cfg.Redis.URL, r.openRedisURL),
 		"wait_replicas": r.count(&r.cfg.Redis.WaitReplicas),
 		"wait_timeout":  r.duration(&r.cfg.Redis.WaitTimeout),
 		"max_queued":    r.count(&r.cfg.Redis.MaxQueued),

@@ -167,6 +167,9 @@ func checkKind(k Kind) error {
 }
 
 func checkOperation(o Operation) error {
+	if o == "" {
+		return fault("operation", "is missing: use %q or %q", Delete, Invalidate)
+	}
 	if o != Delete && o != Invalidate {
 		return fault("operation", "%q is unknown: use %q or %q", abbreviate(string(o)), Delete, Invalidate)
 	}
@@ -194,7 +197,7 @@ func checkDeadline(seconds int, o Operation) error {
 }
 
 func outOfRange(seconds int) error {
-	return fault("deadline_seconds", "%d is out of range: use 0 to %d", seconds, MaxDeadlineSeconds)
+	return fault("deadline_seconds", "%d is out of range: use 0 to %d seconds, a year", seconds, MaxDeadlineSeconds)
 }
 
 func checkPriority(p Priority) error {

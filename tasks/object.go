@@ -41,6 +41,12 @@ func Object(data []byte) (map[string]json.RawMessage, error) {
 // lists, and the first would be lost without a trace.
 func members(data []byte) (map[string]json.RawMessage, error) {
 	notObject := func(err error) error {
+		switch {
+		case len(bytes.TrimSpace(data)) == 0:
+			err = errors.New("it is empty")
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			err = errors.New("it breaks off before its end")
+		}
 		return fmt.Errorf("%w: payload is not a JSON object of edgepurge: %w", ErrInvalid, err)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))

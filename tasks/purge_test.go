@@ -50,7 +50,7 @@ func TestPurgeValidate(t *testing.T) {
 		{"receipt too long", []change{func(p *tasks.Purge) { p.Receipt = strings.Repeat("a", 65) }}, `receipt: "` + strings.Repeat("a", 64) + `…" must be 1 to 64 letters, digits, '.', '_' or '-'`},
 		{"receipt with a brace", []change{func(p *tasks.Purge) { p.Receipt = "{a}" }}, `receipt: "{a}" must be 1 to 64 letters, digits, '.', '_' or '-'`},
 		{"no project", []change{func(p *tasks.Purge) { p.Project = "" }}, "project: is missing: give the project's id (prj_…) or name"},
-		{"no operation", []change{func(p *tasks.Purge) { p.Operation = "" }}, `operation: "" is unknown: use "delete" or "invalidate"`},
+		{"no operation", []change{func(p *tasks.Purge) { p.Operation = "" }}, `operation: is missing: use "delete" or "invalidate"`},
 		{"unknown operation", []change{func(p *tasks.Purge) { p.Operation = "DELETE" }}, `operation: "DELETE" is unknown: use "delete" or "invalidate"`},
 		{"unknown target", []change{func(p *tasks.Purge) { p.Target = "staging" }}, `target: "staging" is unknown: use "production" or "preview", or leave it out for every environment`},
 		{"target of tags", []change{func(p *tasks.Purge) { p.Target = tasks.Preview }}, ""},
@@ -61,11 +61,11 @@ func TestPurgeValidate(t *testing.T) {
 		{"every priority: bulk", []change{func(p *tasks.Purge) { p.Priority = tasks.Bulk }}, ""},
 		{"unknown priority", []change{func(p *tasks.Purge) { p.Priority = "high" }}, `priority: "high" is unknown: use "urgent", "normal" or "bulk"`},
 
-		{"deadline -1", []change{deadline(-1)}, "deadline_seconds: -1 is out of range: use 0 to 31536000"},
-		{"deadline -1 of an invalidate", []change{invalidate, deadline(-1)}, "deadline_seconds: -1 is out of range: use 0 to 31536000"},
+		{"deadline -1", []change{deadline(-1)}, "deadline_seconds: -1 is out of range: use 0 to 31536000 seconds, a year"},
+		{"deadline -1 of an invalidate", []change{invalidate, deadline(-1)}, "deadline_seconds: -1 is out of range: use 0 to 31536000 seconds, a year"},
 		{"deadline 0", []change{deadline(0)}, ""},
 		{"deadline of a year", []change{deadline(31536000)}, ""},
-		{"deadline past a year", []change{deadline(31536001)}, "deadline_seconds: 31536001 is out of range: use 0 to 31536000"},
+		{"deadline past a year", []change{deadline(31536001)}, "deadline_seconds: 31536001 is out of range: use 0 to 31536000 seconds, a year"},
 		{"invalidate", []change{invalidate}, ""},
 		{"deadline of an invalidate", []change{invalidate, deadline(0)}, `deadline_seconds: an invalidate takes no deadline: leave it out or use operation "delete"`},
 

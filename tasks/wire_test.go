@@ -164,14 +164,14 @@ func TestDecode_Refuses(t *testing.T) {
 		old, fresh string // replaced in the payload; old "" replaces all of it
 		want       string
 	}{
-		{"empty", "", "", "not a JSON object"},
+		{"empty", "", "", "not a JSON object of edgepurge: it is empty"},
 		{"not JSON", "", "purge", "not a JSON object"},
 		{"null", "", "null", "not a JSON object"},
 		{"array", "", "[]", "not a JSON object"},
 		{"string", "", `"v"`, "not a JSON object"},
-		{"cut off", "", `{"v":1,"project":"p`, "not a JSON object"},
-		{"cut off before the brace", `}`, ``, "not a JSON object"},
-		{"cut off after a name", "", `{"v":1,"project"`, "not a JSON object"},
+		{"cut off", "", `{"v":1,"project":"p`, "it breaks off before its end"},
+		{"cut off before the brace", `}`, ``, "it breaks off before its end"},
+		{"cut off after a name", "", `{"v":1,"project"`, "it breaks off before its end"},
 		{"trailing comma", `}`, `,}`, "not a JSON object"},
 		{"data after the object", `}`, `}{}`, "data after the JSON object"},
 		{"a word after the object", `}`, `} x`, "data after the JSON object"},
@@ -207,7 +207,7 @@ func TestDecode_Refuses(t *testing.T) {
 		{"items are objects", `["a"]`, `[{"a":1}]`, "cannot unmarshal object"},
 		{"project is null", `"project":"p"`, `"project":null`, "project: is missing"},
 		{"no project", `"project":"p",`, ``, "project: is missing"},
-		{"no operation", `"operation":"delete",`, ``, `operation: "" is unknown`},
+		{"no operation", `"operation":"delete",`, ``, `operation: is missing`},
 		{"priority is a number", `"v":1`, `"v":1,"target":1`, "cannot unmarshal number"},
 		{"unknown target", `"v":1`, `"v":1,"target":"staging"`, `target: "staging" is unknown`},
 		{"deadline is text", `"v":1`, `"v":1,"deadline_seconds":"60"`, "cannot unmarshal string"},

@@ -125,6 +125,11 @@ func (r *report) config(c configs.Config) {
 			r.add(doubtful, "config", "account %s covers no project: add one under projects", account.Name)
 		}
 	}
+	if err := c.RequireGateway(); err != nil {
+		for _, fault := range each(err) { // the machine of a worker need not have them
+			r.add(doubtful, "gateway", "%v; `edgepurge gateway` and `serve` need it, workers do not", fault)
+		}
+	}
 }
 
 func projects(c configs.Config) string {

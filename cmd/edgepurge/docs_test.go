@@ -191,8 +191,25 @@ func TestDocs(t *testing.T) {
 	assert.Greater(t, ran, not)
 }
 
-// spoken is a command in the middle of a sentence.
-var spoken = regexp.MustCompile("`edgepurge ([^`]+)`")
+var (
+	// spoken is a command in the middle of a sentence.
+	spoken = regexp.MustCompile("`edgepurge ([^`]+)`")
+	// besides are commands in the comment behind one that is run.
+	besides = regexp.MustCompile("(?m)# and: (.+)$")
+)
+
+// spokenCommands returns what a page says of commands without running them, from
+// the word behind "edgepurge" on.
+func spokenCommands(text string) []string {
+	var commands []string
+	for _, m := range spoken.FindAllStringSubmatch(text, -1) {
+		commands = append(commands, m[1])
+	}
+	for _, m := range besides.FindAllStringSubmatch(text, -1) {
+		commands = append(commands, strings.Split(m[1], ", ")...)
+	}
+	return commands
+}
 
 // Commands in the middle of sentences, runbooks above all, exist with their flags.
 func TestDocs_SpokenCommands(t *testing.T) {
@@ -201,20 +218,26 @@ func TestDocs_SpokenCommands(t *testing.T) {
 	require.NoError(t, err)
 	count := 0
 	for _, p := range all {
-		for _, m := range spoken.FindAllStringSubmatch(p.Text, -1) {
+		for _, command := range spokenCommands(p.Text) {
 			count++
-			cmd, rest, err := newRoot(&app{}).Find(strings.Fields(m[1]))
-			if !assert.NoError(t, err, "%s: %s", p.Path, m[0]) {
+			cmd, rest, err := newRoot(&app{}).Find(strings.Fields(command))
+			if !assert.NoError(t, err, "%s: %s", p.Path, command) {
 				continue
 			}
 			unknown := cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-")
-			assert.False(t, unknown, "%s: %s", p.Path, m[0])
+			assert.False(t, unknown, "%s: %s", p.Path, command)
 			if err := cmd.ParseFlags(rest); !errors.Is(err, pflag.ErrHelp) {
-				assert.NoError(t, err, "%s: %s", p.Path, m[0])
+				assert.NoError(t, err, "%s: %s", p.Path, command)
 			}
 		}
 	}
 	assert.Greater(t, count, 50)
+}
+
+func TestSpokenCommands(t *testing.T) {
+	t.Parallel()
+	page := "See `edgepurge status --json`, not `redis-cli`.\n```sh\nedgepurge hold list # and: hold release a, dead list\nedgepurge check # Redis\n```\n"
+	assert.Equal(t, []string{"status --json", "hold release a", "dead list"}, spokenCommands(page))
 }
 
 func TestDeedOf(t *testing.T) {

@@ -33,11 +33,24 @@ func newEmulatorCommand(a *app) *cobra.Command {
 		Long: `emulator serves an emulated Vercel API: its limits, its rate limit and, if asked
 for, its faults. It keeps a journal of the calls at /_emulator/calls; PUT
 /_emulator/faults and /_emulator/limit change both while it runs. It listens on
-this machine only, unless --listen says otherwise: whoever reaches it may steer it.`,
+this machine only, unless --listen says otherwise: whoever reaches it may steer it.
+
+PUT /_emulator/faults takes a JSON object in place of all faults so far; {} is none:
+  status           {"503": 0.02}: answer with a status so often
+  html             how often a 5xx among these and in an outage is a page of HTML
+  retry_after      "2s": sent with a 429 and 503 among these and in an outage
+  latency          "80ms": delay of every answer; latency_jitter: up to so much more
+  reset, hang      how often the connection is reset, or no answer comes
+  after_effect     how often one of these strikes after the call took effect
+  outage           true: answer every call with 503
+  projects         {"prj_gone": 410}: answer calls for a project with a status
+  poison_tags      ["bad"]: items whose calls get a 400
+  expired_tokens   names of tokens, as in the journal, that get a 403`,
 		Example: `  edgepurge emulator
   edgepurge emulator --status 503=0.02 --latency 80ms --jitter 40ms --seed 7
   EDGEPURGE_VERCEL_URL=http://127.0.0.1:8089 VERCEL_TOKEN=emulator edgepurge worker
-  curl -s http://127.0.0.1:8089/_emulator/calls`,
+  curl -s http://127.0.0.1:8089/_emulator/calls
+  curl -X PUT http://127.0.0.1:8089/_emulator/faults --json '{"status": {"503": 0.5}, "latency": "80ms"}'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.emulate(cmd, f) },
 	}
@@ -63,6 +76,9 @@ this machine only, unless --listen says otherwise: whoever reaches it may steer 
 func (a *app) emulate(cmd *cobra.Command, f emulatorFlags) error {
 	c := f.config
 	for _, t := range f.tokens {
+		if t == "" {
+			return usagef(cmd, "--token is empty: name a token, or leave the flag out for %q", emulatorToken)
+		}
 		c.Tokens = append(c.Tokens, emulator.Token{Secret: t})
 	}
 	for _, t := range f.expired {

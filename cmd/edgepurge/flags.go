@@ -66,12 +66,14 @@ func (c *choice[T]) Set(text string) error {
 	return nil
 }
 
-func (c *choice[T]) list(separator string) string {
+func (c *choice[T]) list(separator string) string { return strings.Join(c.choices(), separator) }
+
+func (c *choice[T]) choices() []string {
 	words := make([]string, len(c.words))
 	for i, w := range c.words {
 		words[i] = string(w)
 	}
-	return strings.Join(words, separator)
+	return words
 }
 
 // instant is a flag with a time.

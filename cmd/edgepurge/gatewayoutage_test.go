@@ -40,7 +40,7 @@ func gatewayProcess(t *testing.T, config, redisURL string) (url string, process 
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 	log = &screen{}
 	process = exec.Command("edgepurge", "gateway", "--config", file)
-	process.Env = append(os.Environ(), "EDGEPURGE_REDIS_URL="+redisURL, "EDGEPURGE_LISTEN="+address, "TOKEN="+secretToken)
+	process.Env = append(os.Environ(), "EDGEPURGE_REDIS_URL="+redisURL, "EDGEPURGE_LISTEN="+address, "TOKEN="+secretToken, "API_KEY="+secretKey)
 	process.Stderr = log
 	require.NoError(t, process.Start())
 	t.Cleanup(func() {

@@ -82,12 +82,12 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set it sends a trace there, below TRACEPARENT.`
 	flags.StringVar(&f.fromFile, "from-file", "", "read tags from a `file`, one a line; -: the standard input")
 	flags.BoolVar(&f.invalidate, "invalidate", false, "serve stale entries while they are revalidated (default: delete them)")
 	flags.Var(&span{&f.deadline, time.Second}, "deadline", "revalidate in the background until then, delete afterwards")
-	flags.Var(&choice[tasks.Target]{&p.Target, []tasks.Target{tasks.Production, tasks.Preview}}, "target", "the one environment to purge (default every one)")
+	flags.Var(&choice[tasks.Target]{&p.Target, []tasks.Target{tasks.Production, tasks.Preview}}, "target", "the one environment whose tags to purge (default every one); source images are purged in all")
 	flags.Var(&choice[tasks.Priority]{&p.Priority, tasks.Priorities[:]}, "priority", "how urgent it is (default normal)")
 	flags.Var(&span{&p.Settle, time.Millisecond}, "settle", "how long the origin may still serve old content: the purge waits")
 	flags.Var(&span{&p.Rebound, time.Millisecond}, "rebound", "purge once more, so long after the first purge")
 	flags.Var(&instant{&p.NotBefore}, "at", "purge at that time, such as 2026-12-01T09:00:00Z")
-	flags.BoolVar(&p.AllowAll, "all", false, `let --tag '*' purge the whole project`)
+	flags.BoolVar(&p.AllowAll, "all", false, `let --tag '*' purge the whole project; by itself it purges nothing`)
 	flags.BoolVar(&f.wait, "wait", false, "wait until every item is purged or dead, and fail if one is dead")
 	flags.BoolVar(&p.Track, "track", false, "let --status tell later what became of it")
 	flags.StringVar(&f.status, "status", "", "ask for nothing, but tell what became of a tracked `receipt`")
@@ -111,6 +111,7 @@ func (a *app) purge(cmd *cobra.Command, f *purgeFlags) error {
 	if accountFor(c, p.Project) == nil {
 		a.notef("edgepurge: no account of this configuration covers project %s: a worker with the same one makes the request a dead letter", p.Project)
 	}
+	a.remark(p)
 	if f.dryRun {
 		return a.dryRun(c, p, f.json)
 	}
@@ -164,12 +165,25 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 	for _, l := range lines {
 		p.Tags = append(p.Tags, l.tag)
 	}
+	if p.AllowAll && !slices.Contains(p.Tags, tasks.AllTags) {
+		return p, usagef(cmd, "--all only lets --tag '*' purge the whole project, and no tag is *: add --tag '*', or leave --all out")
+	}
 	p.SrcImages = f.images
 	p.RequestedAt = time.Now().UTC().Truncate(time.Millisecond)
 	if err := p.Validate(); err != nil {
 		return p, usagef(cmd, "%w", inFlags(err, f, lines))
 	}
 	return p, nil
+}
+
+// remark tells what a valid request means, where something else may be thought.
+func (a *app) remark(p tasks.Purge) {
+	if p.Target != tasks.AllTargets && len(p.SrcImages) > 0 {
+		a.notef("edgepurge: source images take no target: they are purged in every environment")
+	}
+	if !p.NotBefore.IsZero() && p.NotBefore.Before(p.RequestedAt) {
+		a.notef("edgepurge: --at %s is past: the purge is due now", p.NotBefore.Format(time.RFC3339))
+	}
 }
 
 // producer asks for purges and follows them.

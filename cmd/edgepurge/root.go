@@ -12,6 +12,9 @@ import (
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
 	root := newRoot(a) //nolint:contextcheck // the commands have it from ExecuteContext
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		unquoteUsages(root)
+	}
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -62,6 +65,7 @@ dead letters for people to look at.`,
 		newVersionCommand(a),
 	)
 	completeHelp(root)
+	completeShells(root)
 	return root
 }
 

@@ -38,7 +38,9 @@ every one of them; or a whole HTTP request, from its first line ("POST /hooks/bl
 HTTP/1.1") on, as tools that inspect webhooks show it. What cannot be proved is
 mapped all the same, so a file of your own shows its tags.
 
-It exits with 1 if the gateway would refuse the delivery, or could not map it.`,
+It exits with 0 if the purge would be stored, or accept says that it is none that you
+want. It exits with 1 if the delivery is not proved or too large, if it cannot be
+mapped, in part or as a whole, and if the mapping names no item.`,
 		Example: `  edgepurge webhook test --source blog --file delivery.json
   edgepurge webhook test --source blog --file delivery.json \
     --header 'Sanity-Webhook-Signature: t=1795305601000,v1=…' --now 2026-11-22T00:00:01Z

@@ -82,7 +82,7 @@ func objectFault(err error) fault {
 		return fault{abbreviate(f.Field), strings.Replace(f.Problem, "the payload", "the body", 1)}
 	}
 	said := strings.TrimPrefix(err.Error(), tasks.ErrInvalid.Error()+": ")
-	return fault{"body", strings.Replace(said, "payload", "it", 1)}
+	return fault{"body", strings.NewReplacer("payload", "it", " of edgepurge", "").Replace(said)}
 }
 
 func value[T any](problem string, at func(*tasks.Purge) *T) field {

@@ -46,6 +46,8 @@ func (h *Handler) dropIn(ctx context.Context, x *exchange, e api.Endpoint) answe
 	if !x.caller.covers(p.Project) {
 		return refuse(noProject, Forbidden)
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
 	if _, refused := h.store(ctx, x); refused != nil {
 		return *refused
 	}

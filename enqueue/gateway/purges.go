@@ -66,7 +66,7 @@ func (h *Handler) purge(ctx context.Context, x *exchange) answer {
 	if !x.caller.covers(p.Project) {
 		return refuse(notYourProject, Forbidden)
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	ctx, cancel := context.WithTimeout(ctx, redisTime(len(body)))
 	defer cancel()
 	if key == "" {
 		return h.accept(ctx, x)

@@ -96,7 +96,8 @@ func TestPurges_Faults(t *testing.T) {
 		"{\"tags\":[\"\xff\"]}":       {{"body", "not valid UTF-8"}},
 		`{"tags":["\ud83d"]}`:         {{"body", "half a character"}},
 		`{"tags":["a"],"tags":["b"]}`: {{"tags", "stands twice in the body"}},
-		`{}`:                          {{"project", "is missing"}, {"operation", "unknown"}, {"tags", "at least one"}},
+		`{}`:                          {{"project", "is missing"}, {"operation", "is missing: use"}, {"tags", "at least one"}},
+		`{`:                           {{"body", "it is not a JSON object: it breaks off before its end"}},
 		`{"project":"p","operation":"delete","tags":[]}`:                 {{"tags", "at least one"}},
 		`{"project":"p","operation":"delete","tags":["a"],"Tags":["b"]}`: {{"Tags", "is unknown: use allow_all, deadline_seconds, "}},
 		`{"project":"p","operation":"delete","tags":["a"],"id":"x","source":"y","requested_at":"z","v":1}`: {

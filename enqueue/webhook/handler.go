@@ -117,7 +117,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerTo(got).write(w)
 	case <-ctx.Done(): // what take does after this is a second purge at worst: the sender comes again
 		h.Count(name, Unavailable)
-		h.Log.Error().Str("source", name).Dur("after", answerWithin).Msg("webhook not taken in: not stored in time")
+		h.Log.Error().Str("source", name).Dur("after_ms", answerWithin).Msg("webhook not taken in: not stored in time")
 		answerTo(result{outcome: Unavailable}).write(w)
 	}
 }

@@ -358,6 +358,7 @@ func TestHandler_Unavailable(t *testing.T) {
 		assert.Empty(t, m.ids, "%s: the retry must not be a duplicate", name)
 		assert.NotContains(t, d.log.String(), token)
 		assert.Contains(t, d.log.String(), `"level":"error"`)
+		assert.Regexp(t, `"(error|panic)":"`, d.log.String(), name)
 	}
 }
 

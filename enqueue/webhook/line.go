@@ -34,7 +34,7 @@ func (l *line) MarshalZerologObject(e *zerolog.Event) {
 		e.Str("problem", l.problem)
 	}
 	if l.err != "" {
-		e.Str("err", l.err)
+		e.Str(zerolog.ErrorFieldName, l.err)
 	}
 }
 

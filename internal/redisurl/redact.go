@@ -31,6 +31,32 @@ func Redact(raw string) string {
 	return s
 }
 
+// HasPassword reports whether the text, a URL or one that resembles it, holds a
+// password. In doubt it does: what stands around an "@" may be one.
+func HasPassword(raw string) bool {
+	_, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		rest = raw
+	}
+	authority, tail := cutAuthority(rest)
+	if strings.ContainsAny(tail, "@#") { // the password may reach up to here
+		return true
+	}
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		if _, password, _ := strings.Cut(authority[:at], ":"); password != "" {
+			return true
+		}
+	}
+	_, query, _ := strings.Cut(tail, "?")
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); value != "" && (err != nil || secret(decoded)) {
+			return true
+		}
+	}
+	return false
+}
+
 func isScheme(s string) bool {
 	for _, c := range []byte(s) {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '-' && c != '.' {

@@ -71,3 +71,31 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestHasPassword(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"":                               false,
+		"redis://127.0.0.1:6379/0":       false,
+		"redis://user@h:6379/0":          false,
+		"redis://user:@h:6379/0":         false,
+		"rediss://h/0?read_timeout=6s":   false,
+		"unix:///run/redis.sock?db=1":    false,
+		"redis+sentinel://s1:1,s2:2/m/0": false,
+		"redis+sentinel://s/m?sentinel_username=u&sentinel_password=": false,
+		"redis://user:pw@h:6379/0":                                    true,
+		"redis://:pw@h":                                               true,
+		"redis://:p@w@h":                                              true,
+		"redis://u:p/w@h/0":                                           true,
+		"redis://u:p#w@h/0":                                           true,
+		"redis://u:p?w@h/0":                                           true,
+		"user:pw@h:6379":                                              true,
+		"unix://:pw@/run/redis.sock?db=1":                             true,
+		"redis+cluster://u:pw@a:1,b:2":                                true,
+		"redis+sentinel://s/m?sentinel_username=u&sentinel_password=pw": true,
+		"redis+sentinel://s/m?sentinel%5Fpass%77ord=pw":                 true,
+		"redis://h/0?password=pw":                                       true,
+		"redis://h/0?%zz=pw":                                            true,
+	} {
+		assert.Equal(t, want, HasPassword(raw), raw)
+	}
+}

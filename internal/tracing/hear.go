@@ -16,7 +16,7 @@ func hear(log zerolog.Logger) {
 	}
 	lost := often()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		lost.Warn().Str("err", cut(err.Error())).Msg("traces were not sent: see OTEL_EXPORTER_OTLP_ENDPOINT")
+		lost.Warn().Str(zerolog.ErrorFieldName, cut(err.Error())).Msg("traces were not sent: see OTEL_EXPORTER_OTLP_ENDPOINT")
 	}))
 	otel.SetLogger(logr.New(sink{often()}))
 }
