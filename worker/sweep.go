@@ -29,6 +29,7 @@ const (
 	countCheck    = 3 * time.Second
 	collapseCheck = 3 * time.Second
 	dueCheck      = 3 * time.Second
+	queueCheck    = 3 * time.Second
 	letterCheck   = time.Hour
 )
 
