@@ -76,7 +76,7 @@ func (s *sweep) due(ctx context.Context) error {
 		s.wake(a)
 		if s.pacers[a] == nil && !s.strangers[a] {
 			s.strangers[a] = true
-			s.log.Warn().Str("account", a).Msg("Redis holds purges of an account that this configuration lacks: they wait until a worker has it")
+			s.log.Warn().Str("account", a).Msg("Redis has purges or holds of an account that this configuration lacks: they wait until a worker has it")
 		}
 	}
 	return err
