@@ -112,10 +112,11 @@ func factsOf(s *snapshot) *facts {
 		}
 	}
 	for _, q := range s.Queues {
-		if q.Queue == tasks.QueueIntake || q.Queue == tasks.QueueUrgent {
+		switch q.Queue {
+		case tasks.QueueIntake, tasks.QueueUrgent:
 			f.requests += q.Pending + q.Retry + q.Scheduled
-		} else {
-			f.retries += q.Retry + q.Scheduled + q.Pending
+		case tasks.QueueCalls: // pending: one whose time has come, or half of a split
+			f.retries += q.Pending + q.Retry + q.Scheduled
 		}
 		if q.Paused {
 			f.pausedQueues = append(f.pausedQueues, q.Queue)
