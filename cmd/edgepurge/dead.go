@@ -241,7 +241,12 @@ func (b *letterBox) find(ctx context.Context, id string) (deadletter.Letter, err
 			return l, err
 		}
 	}
-	return deadletter.Letter{}, fmt.Errorf("%w has the id %s: `edgepurge dead list` shows what there is", deadletter.ErrNotFound, id)
+	return deadletter.Letter{}, noLetter(id)
+}
+
+// noLetter says that no dead letter has the ids.
+func noLetter(ids ...string) error {
+	return fmt.Errorf("no dead letter has the id %s: `edgepurge dead list` shows what there is", strings.Join(ids, ", "))
 }
 
 func (a *app) showDead(l *deadletter.Letter) error {

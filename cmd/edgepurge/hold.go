@@ -35,6 +35,14 @@ type held struct {
 	lanes.Hold
 }
 
+// what is what stands still, in words.
+func (h held) what() string {
+	if project, ok := lanes.HeldProject(h.Scope); ok {
+		return fmt.Sprintf("project %s of account %s", project, h.Account)
+	}
+	return "account " + h.Account
+}
+
 func newHoldListCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -177,7 +185,7 @@ func (a *app) release(ctx context.Context, l *lanes.Lanes, accounts []string, sc
 		}
 		if was {
 			released++
-			a.printf("released %s of account %s, held for %s\n", plain(h.Scope), h.Account, plain(h.Detail))
+			a.printf("released %s, held for %s\n", plain(h.what()), plain(h.Detail))
 		}
 	}
 	if all || scope == lanes.ScopeAccount {

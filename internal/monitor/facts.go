@@ -177,6 +177,8 @@ func (f *facts) waiting() string {
 		return "Nothing waits."
 	case f.items == 0:
 		return count(int64(f.requests), "request") + " on the way in."
+	case f.items == f.later && f.items == 1:
+		return "1 item waits for its time."
 	case f.items == f.later:
 		return count(f.items, "item") + " wait for their time."
 	case f.items == 1:
@@ -228,7 +230,7 @@ func (f *facts) tiles() []tile {
 	limit := tile{good, "Are we near the limit?", "no limit", "no account has a budget"}
 	if f.most > 0 {
 		limit.Level = limitLevel(f.used, f.most)
-		limit.Value = fmt.Sprintf("%d of %d calls", f.used, f.most)
+		limit.Value = fmt.Sprintf("%d of %s", f.used, count(f.most, "call"))
 		limit.Words = "in " + brief(f.per) + ", account " + f.nearest
 	}
 	if f.pause > 0 {

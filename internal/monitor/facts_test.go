@@ -59,6 +59,7 @@ func TestHeadline_SaysWhatMattersMost(t *testing.T) {
 		{"dead letters", []func(*snapshot){wait(9, 59*time.Second), letters, paused}, warn, "Content is fresh, but for 3 dead letters. 9 items wait."},
 		{"paused", []func(*snapshot){paused, wait(9, time.Second)}, warn, "Vercel limits account acme: it goes on in 30 s. 9 items wait."},
 		{"for later", []func(*snapshot){wait(9, -time.Hour)}, good, "Content is fresh. 9 items wait for their time."},
+		{"one for later", []func(*snapshot){wait(1, -time.Hour)}, good, "Content is fresh. 1 item waits for its time."},
 		{"on the way in", []func(*snapshot){func(s *snapshot) { s.Queues[1].Pending = 4 }}, good, "Content is fresh. 4 requests on the way in."},
 		{"nothing", nil, good, "Content is fresh. Nothing waits."},
 	} {
