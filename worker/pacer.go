@@ -101,7 +101,7 @@ func (p *pacer) serve(ctx context.Context) (time.Duration, error) {
 			if err != nil {
 				return 0, err
 			}
-			return wait, p.hint(ctx, wait)
+			return wait, nil
 		}
 		p.calls.Go(func() {
 			p.work(ctx, batch, asked)
@@ -151,9 +151,10 @@ func (p *pacer) leave() {
 	<-p.room
 }
 
-// hint tells the other workers when this account is due, should this one die.
-func (p *pacer) hint(ctx context.Context, wait time.Duration) error {
-	if wait >= longestSleep {
+// hint tells the other workers when this account is due, should this one die, and
+// the command line that there is something to be seen of it.
+func (p *pacer) hint(ctx context.Context, view lanes.View, wait time.Duration) error {
+	if view.Idle() {
 		wait = -1
 	}
 	return p.lanes.SetDue(ctx, p.account.Name, wait)
@@ -170,7 +171,7 @@ func (p *pacer) claimWhole(ctx context.Context) (*lanes.Batch, time.Duration, er
 	return p.claim(ctx)
 }
 
-// claim takes one batch, or says for how long there is none.
+// claim takes one batch, or says for how long there is none, the other workers too.
 func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) {
 	if batch, err := p.claimMore(ctx); batch != nil || err != nil {
 		return batch, 0, err
@@ -214,7 +215,7 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 			break // what comes after is no more urgent
 		}
 	}
-	return nil, wait, nil
+	return nil, wait, p.hint(ctx, view, wait)
 }
 
 // claimMore claims again from the lane of the streak, if there is one.

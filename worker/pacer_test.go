@@ -246,3 +246,37 @@ func TestPacer_AFinishThatFailsBesideAClaim(t *testing.T) {
 	calls := len(api.all())
 	assert.Equal(t, 40, calls, "no call was repeated")
 }
+
+// A look at an account takes its hint away only when nothing of it is pending or held:
+// the command line finds accounts by their hints.
+func TestPacer_KeepsTheHintOfWhatWaits(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		l := newLab(t, testConfig(answering(t, nil).URL), rdb)
+		p := l.pacers["default"]
+		hinted := func() bool {
+			_, err := p.serve(t.Context())
+			require.NoError(t, err)
+			accounts, err := l.lanes.Accounts(t.Context())
+			require.NoError(t, err)
+			return slices.Contains(accounts, "default")
+		}
+		require.NoError(t, l.lanes.SetDue(t.Context(), "default", 0))
+		assert.False(t, hinted(), "nothing is there")
+
+		_, err := l.lanes.Hold(t.Context(), "default", lanes.ScopeAccount, "forbidden", "no", lanes.Batch{ID: "b"}, 1)
+		require.NoError(t, err)
+		assert.True(t, hinted(), "held")
+		require.NoError(t, rdb.Del(t.Context(), lanes.KeyDue).Err())
+		assert.True(t, hinted(), "held, and the hint was lost")
+		_, err = l.lanes.Release(t.Context(), "default", lanes.ScopeAccount)
+		require.NoError(t, err)
+		assert.False(t, hinted(), "released")
+
+		lane := tagLane("prj")
+		_, err = l.lanes.Absorb(t.Context(), p.account.pace(lane), lanes.Absorption{
+			Request: "r", Lane: lane, Items: []string{"a"}, NotBefore: time.Now().Add(time.Hour),
+		})
+		require.NoError(t, err)
+		assert.True(t, hinted(), "pending, for later")
+	})
+}

@@ -29,6 +29,7 @@ const (
 	countCheck    = 3 * time.Second
 	collapseCheck = 3 * time.Second
 	dueCheck      = 3 * time.Second
+	queueCheck    = 3 * time.Second
 	letterCheck   = time.Hour
 )
 
@@ -75,7 +76,7 @@ func (s *sweep) due(ctx context.Context) error {
 		s.wake(a)
 		if s.pacers[a] == nil && !s.strangers[a] {
 			s.strangers[a] = true
-			s.log.Warn().Str("account", a).Msg("Redis holds purges of an account that this configuration lacks: they wait until a worker has it")
+			s.log.Warn().Str("account", a).Msg("Redis has purges or holds of an account that this configuration lacks: they wait until a worker has it")
 		}
 	}
 	return err

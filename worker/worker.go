@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
@@ -130,6 +131,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	wait.Go(func() { w.sweep.every(ctx, leaseCheck, "look for dead workers", w.sweep.leases) })
 	wait.Go(func() { w.sweep.every(ctx, countCheck, "count what waits", w.sweep.backlogs) })
 	wait.Go(func() { w.sweep.every(ctx, collapseCheck, "look for what is to be collapsed", w.sweep.collapses) })
+	wait.Go(func() {
+		w.sweep.every(ctx, queueCheck, "register the queues", func(ctx context.Context) error { return queues.Register(ctx, w.rdb) })
+	})
 	wait.Go(func() { w.sweep.every(ctx, letterCheck, "look for old dead letters", w.sweep.letters) })
 
 	w.log.Info().Int("accounts", len(w.accounts)).Int("servers", w.config.Servers).Int("concurrency", w.config.Concurrency).Msg("working")

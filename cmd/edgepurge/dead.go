@@ -17,7 +17,7 @@ import (
 	"github.com/edgepurge/edgepurge/enqueue"
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
-	"github.com/edgepurge/edgepurge/internal/overview"
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -219,7 +219,7 @@ func newDeadShowCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer box.Close()
-			l, err := box.find(args[0])
+			l, err := box.find(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -234,14 +234,19 @@ func newDeadShowCommand(a *app) *cobra.Command {
 }
 
 // find looks for an id in every queue.
-func (b *letterBox) find(id string) (deadletter.Letter, error) {
-	for _, queue := range append(overview.OurQueues(), tasks.QueueDeliveries) {
-		l, err := b.Letter(deadletter.Key{Queue: queue, ID: id})
+func (b *letterBox) find(ctx context.Context, id string) (deadletter.Letter, error) {
+	for _, queue := range queues.All() {
+		l, err := b.Letter(ctx, deadletter.Key{Queue: queue, ID: id})
 		if err == nil || !errors.Is(err, deadletter.ErrNotFound) {
 			return l, err
 		}
 	}
-	return deadletter.Letter{}, fmt.Errorf("%w has the id %s: `edgepurge dead list` shows what there is", deadletter.ErrNotFound, id)
+	return deadletter.Letter{}, noLetter(id)
+}
+
+// noLetter says that no dead letter has the ids.
+func noLetter(ids ...string) error {
+	return fmt.Errorf("no dead letter has the id %s: `edgepurge dead list` shows what there is", strings.Join(ids, ", "))
 }
 
 func (a *app) showDead(l *deadletter.Letter) error {

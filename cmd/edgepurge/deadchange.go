@@ -113,7 +113,7 @@ func (d *deadChange) run(cmd *cobra.Command, ids []string) error {
 		return err
 	}
 	if missing := missingIDs(filter.IDs, letters); len(missing) > 0 {
-		return fmt.Errorf("no dead letter has the id %s: `edgepurge dead list` shows what there is", strings.Join(missing, ", "))
+		return noLetter(missing...)
 	}
 	if len(letters) > 0 && !d.yes && asks {
 		d.app.notef("%s", summary(letters))

@@ -84,8 +84,8 @@ func (a *app) demo(cmd *cobra.Command, f demoFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stage.close()) }()
-	a.notef("seed %d: %s requests from %d producers in about %s, %d calls in any %s",
-		f.seed, grouped(f.requests), demoProducers, brief(plan.over), f.calls, f.per)
+	a.notef("seed %d: %s requests from %d producers in about %s, %s in any %s",
+		f.seed, grouped(f.requests), demoProducers, brief(plan.over), count(f.calls, "call"), f.per)
 	run, err := stage.play(cmd.Context(), newDemoProgress(a, plan))
 	if err != nil {
 		return err

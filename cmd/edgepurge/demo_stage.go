@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
@@ -37,7 +36,6 @@ type demoStage struct {
 	rdb      redis.UniversalClient
 	client   *enqueue.Client
 	letters  *deadletter.Box
-	queues   *asynq.Inspector
 	lanes    *lanes.Lanes
 	emulator *emulator.Emulator
 	stranger *vercel.Client
@@ -80,7 +78,6 @@ func newDemoStage(ctx context.Context, f demoFlags, plan demoPlan, log zerolog.L
 		return s, err
 	}
 	s.letters = deadletter.New(s.rdb, s.client)
-	s.queues = asynq.NewInspectorFromRedisClient(s.rdb)
 	s.lanes = lanes.New(s.rdb)
 	s.stranger, err = vercel.New(vercel.Config{BaseURL: url, Token: demoToken})
 	if err != nil {
@@ -177,7 +174,7 @@ func (s *demoStage) backlog(ctx context.Context) (pending int, idle bool, err er
 		pending += int(lane.Pending + lane.Again)
 	}
 	idle = pending == 0 && len(status.InFlight) == 0
-	queues, err := overview.ReadQueues(s.queues)
+	queues, err := overview.ReadQueues(ctx, s.rdb)
 	if err != nil {
 		return 0, false, err
 	}

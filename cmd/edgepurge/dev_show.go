@@ -64,8 +64,8 @@ func budgetText(a worker.Account, emulated bool) string {
 	if a.Budget.Calls == 0 {
 		return "account " + a.Name + ": unlimited, which Vercel is not"
 	}
-	text := fmt.Sprintf("account %s: %d calls in any %s, %d of them for urgent purges; what comes then waits",
-		a.Name, a.Budget.Calls, brief(a.Budget.Per), a.Budget.Reserve)
+	text := fmt.Sprintf("account %s: %s in any %s, %d of them for urgent purges; what comes then waits",
+		a.Name, count(a.Budget.Calls, "call"), brief(a.Budget.Per), a.Budget.Reserve)
 	if emulated {
 		text += " (--fast lifts it)"
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/deadletter"
 	"github.com/edgepurge/edgepurge/internal/overview"
-	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/worker"
 )
 
@@ -28,9 +28,9 @@ const (
 // whole fleet, on the metrics of a process. They are read on a timer and not by a
 // scrape, which would fail as a whole while Redis is slow.
 type fleetMetrics struct {
-	inspector *asynq.Inspector
-	letters   *deadletter.Box
-	log       zerolog.Logger
+	rdb     redis.UniversalClient
+	letters *deadletter.Box
+	log     zerolog.Logger
 
 	up      prometheus.Gauge
 	tasks   *prometheus.GaugeVec
@@ -51,7 +51,7 @@ func newFleetMetrics(rdb redis.UniversalClient, reg prometheus.Registerer, log z
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	f := &fleetMetrics{
-		inspector: asynq.NewInspectorFromRedisClient(rdb), letters: deadletter.New(rdb, nil), log: log,
+		rdb: rdb, letters: deadletter.New(rdb, nil), log: log,
 		up:      gauge("edgepurge_redis_up", "1 if this process could read Redis when it last looked; what it shows of the fleet is old otherwise."),
 		tasks:   vec("edgepurge_queue_tasks", "Tasks in asynq's queues, by state.", "queue", "state"),
 		oldest:  vec("edgepurge_queue_oldest_seconds", "How long the oldest task of a queue that may run has waited.", "queue"),
@@ -60,7 +60,7 @@ func newFleetMetrics(rdb redis.UniversalClient, reg prometheus.Registerer, log z
 	}
 	reg.MustRegister(f.up, f.tasks, f.oldest, f.most, f.reasons)
 	f.most.Set(worker.MaxLetters)
-	for _, queue := range append(overview.OurQueues(), tasks.QueueDeliveries) {
+	for _, queue := range queues.All() {
 		f.showQueue(overview.Queue{Queue: queue})
 	}
 	f.showReasons(nil)
@@ -102,17 +102,17 @@ func (f *fleetMetrics) run(ctx context.Context) error {
 }
 
 func (f *fleetMetrics) look(ctx context.Context, now time.Time) error {
-	queues, err := overview.ReadQueues(f.inspector)
+	all, err := overview.ReadQueues(ctx, f.rdb)
 	if err != nil {
 		return err
 	}
 	archived := map[string]int{}
-	for i := range queues {
-		f.showQueue(queues[i])
-		archived[queues[i].Queue] = queues[i].Archived
+	for i := range all {
+		f.showQueue(all[i])
+		archived[all[i].Queue] = all[i].Archived
 	}
 	if f.workers != nil {
-		workers, err := overview.ReadWorkers(f.inspector)
+		workers, err := overview.ReadWorkers(asynq.NewInspectorFromRedisClient(f.rdb))
 		if err != nil {
 			return err
 		}

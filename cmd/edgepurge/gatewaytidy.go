@@ -20,7 +20,7 @@ func (p *process) tidy(ctx context.Context, letters *deadletter.Box) {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
 	for {
-		if n, err := letters.Tidy(); err != nil {
+		if n, err := letters.Tidy(ctx); err != nil {
 			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
 		} else if n > 0 {
 			p.log.Warn().Int("deliveries", n).Msg("deliveries that a crash left half kept are dead letters now")

@@ -35,6 +35,14 @@ type held struct {
 	lanes.Hold
 }
 
+// what is what stands still, in words.
+func (h held) what() string {
+	if project, ok := lanes.HeldProject(h.Scope); ok {
+		return fmt.Sprintf("project %s of account %s", project, h.Account)
+	}
+	return "account " + h.Account
+}
+
 func newHoldListCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -79,7 +87,8 @@ func newHoldReleaseCommand(a *app) *cobra.Command {
 		Use:   "release [account]",
 		Short: "Release an account or a project",
 		Long: `release ends a hold at once, when what caused it is mended: the worker goes on with
-everything that waited. Releasing an account also ends a pause after a 429.`,
+everything that waited. Releasing an account also ends a pause after a 429. To name
+a project that is not held is an error.`,
 		Example: `  edgepurge hold release acme                    # the account
   edgepurge hold release acme --project prj_abc  # one project of it
   edgepurge hold release acme --all              # the account and its projects
@@ -156,7 +165,8 @@ func listHolds(ctx context.Context, l *lanes.Lanes, accounts []string) ([]held, 
 }
 
 // release releases one scope of the accounts, or all of them, and says what was
-// held. That nothing was is no failure.
+// held. That nothing was is a failure only of who named a project: a script would
+// take a name that is wrong for done.
 func (a *app) release(ctx context.Context, l *lanes.Lanes, accounts []string, scope string, all bool) error {
 	holds, err := listHolds(ctx, l, accounts)
 	if err != nil {
@@ -175,7 +185,7 @@ func (a *app) release(ctx context.Context, l *lanes.Lanes, accounts []string, sc
 		}
 		if was {
 			released++
-			a.printf("released %s of account %s, held for %s\n", plain(h.Scope), h.Account, plain(h.Detail))
+			a.printf("released %s, held for %s\n", plain(h.what()), plain(h.Detail))
 		}
 	}
 	if all || scope == lanes.ScopeAccount {
@@ -185,6 +195,9 @@ func (a *app) release(ctx context.Context, l *lanes.Lanes, accounts []string, sc
 			}
 		}
 	}
+	if project, ok := lanes.HeldProject(scope); ok && released == 0 {
+		return notHeld(accounts[0], project, others)
+	}
 	if released == 0 {
 		a.printf("nothing of that is held\n")
 	}
@@ -192,4 +205,13 @@ func (a *app) release(ctx context.Context, l *lanes.Lanes, accounts []string, sc
 		a.notef("still held: %s", plain(strings.Join(others, ", ")))
 	}
 	return nil
+}
+
+// notHeld says of what else the account is held: other scopes.
+func notHeld(account, project string, others []string) error {
+	what := "nothing of it is"
+	if len(others) > 0 {
+		what = "what is held of it is " + plain(strings.Join(others, ", "))
+	}
+	return fmt.Errorf("project %s of account %s is not held: %s", project, account, what)
 }

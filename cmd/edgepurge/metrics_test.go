@@ -202,6 +202,13 @@ func TestFleetMetrics(t *testing.T) {
 	assert.InDelta(t, 1, value("edgepurge_dead_letters", "reason", deadletter.Unmappable), 0)
 	assert.InDelta(t, 0, value("edgepurge_workers"), 0)
 
+	// Redis may lose by which queues asynq finds them, and what lay in them.
+	require.NoError(t, p.rdb.Del(t.Context(), "asynq:queues", "asynq:{edgepurge-deliveries}:archived").Err())
+	require.NoError(t, p.fleet.look(t.Context(), time.Now()))
+	assert.InDelta(t, 1, value("edgepurge_dead_letters", "reason", deadletter.ByHand), 0)
+	assert.InDelta(t, 0, value("edgepurge_dead_letters", "reason", deadletter.Unmappable), 0)
+	assert.InDelta(t, 0, value("edgepurge_queue_tasks", "queue", tasks.QueueDeliveries, "state", "archived"), 0)
+
 	p.fleet.showReasons([]deadletter.Letter{{Reason: "made_up"}})
 	assert.InDelta(t, 1, value("edgepurge_dead_letters", "reason", deadletter.Unknown), 0)
 	assert.True(t, math.IsNaN(value("edgepurge_dead_letters", "reason", "made_up")))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
@@ -52,7 +54,7 @@ func TestScripts(t *testing.T) {
 				RequireUniqueNames:  true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"exits": exits, "until": until, "fetch": fetch, "answers": answers, "expand": expand, "firstid": firstID, "stdoutid": stdoutID, "sigterm": sigterm,
-					"faults": w.faults, "purged": w.purged,
+					"faults": w.faults, "purged": w.purged, "flushall": w.flushAll, "forgetqueues": w.forgetQueues,
 				},
 			})
 		})
@@ -86,12 +88,16 @@ func (w *world) setup(e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	e.Setenv("EDGEPURGE_REDIS_URL", strings.Replace(w.redis.URL(), "://", "://:"+secretPassword+"@", 1))
+	e.Setenv("EDGEPURGE_REDIS_URL", w.redisURL())
 	e.Setenv("EDGEPURGE_VERCEL_URL", w.vercel)
 	e.Setenv("VERCEL_TOKEN", secretToken)
 	e.Setenv("TOKEN", secretToken)
 	e.Setenv("FREE", free)
 	return nil
+}
+
+func (w *world) redisURL() string {
+	return strings.Replace(w.redis.URL(), "://", "://:"+secretPassword+"@", 1)
 }
 
 func freeAddress() (string, error) {
@@ -216,6 +222,22 @@ func (w *world) faults(ts *testscript.TestScript, _ bool, args []string) {
 	var f emulator.Faults
 	ts.Check(json.Unmarshal([]byte(args[0]), &f))
 	ts.Check(w.emulator.SetFaults(f))
+}
+
+// flushAll makes Redis lose everything.
+func (w *world) flushAll(ts *testscript.TestScript, _ bool, _ []string) { w.redisDo(ts, "flushall") }
+
+// forgetQueues makes Redis lose what asynq finds queues by.
+func (w *world) forgetQueues(ts *testscript.TestScript, _ bool, _ []string) {
+	w.redisDo(ts, "del", "asynq:queues")
+}
+
+func (w *world) redisDo(ts *testscript.TestScript, args ...any) {
+	options, err := redis.ParseURL(w.redisURL())
+	ts.Check(err)
+	rdb := redis.NewClient(options)
+	defer rdb.Close()
+	ts.Check(rdb.Do(context.Background(), args...).Err())
 }
 
 // purged waits until Vercel has purged the items; ! purged asks that it has not.

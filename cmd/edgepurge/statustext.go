@@ -57,7 +57,7 @@ func (s *status) writeWorkers(w io.Writer) {
 	}
 	fmt.Fprintf(w, "workers: %d\n", len(s.Workers))
 	for _, p := range s.Workers {
-		fmt.Fprintf(w, "  %s, process %d, up %s, %d tasks in hand\n", plain(p.Host), p.PID, brief(s.Now.Sub(p.Started)), p.Active)
+		fmt.Fprintf(w, "  %s, process %d, up %s, %s in hand\n", plain(p.Host), p.PID, brief(s.Now.Sub(p.Started)), count(p.Active, "task"))
 	}
 }
 
@@ -68,7 +68,7 @@ func writeAccount(w io.Writer, a *overview.Account, now time.Time) {
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintf(w, "  budget     %s\n", budgetLine(&a.Budget))
-	fmt.Fprintf(w, "  in flight  %d of %d calls\n", len(a.InFlight), a.InFlightMax)
+	fmt.Fprintf(w, "  in flight  %d of %s\n", len(a.InFlight), count(a.InFlightMax, "call"))
 	if a.PausedUntil != nil {
 		fmt.Fprintf(w, "  paused     for another %s, until %s\n", brief(a.PausedUntil.Sub(now)), a.PausedUntil.Local().Format(time.TimeOnly))
 	}
@@ -79,7 +79,7 @@ func writeAccount(w io.Writer, a *overview.Account, now time.Time) {
 		fmt.Fprintln(w, "  pending    nothing")
 		return
 	}
-	fmt.Fprintf(w, "  pending    %d items\n", a.Pending)
+	fmt.Fprintf(w, "  pending    %s\n", count(int(a.Pending), "item"))
 	t := newTable(w)
 	row(t, "  LANE", "ITEMS", "AGAIN", "OLDEST DUE", "READY")
 	for _, l := range a.Lanes {
@@ -93,9 +93,9 @@ func budgetLine(b *overview.Budget) string {
 	if b.Calls == 0 && b.Learned == 0 {
 		return "unlimited" // and nobody counts
 	}
-	text := fmt.Sprintf("%d of %d calls used in %s, %d left", b.Used, b.Calls, brief(b.Per), b.Left)
+	text := fmt.Sprintf("%d of %s used in %s, %d left", b.Used, count(b.Calls, "call"), brief(b.Per), b.Left)
 	if b.Calls == 0 {
-		text = fmt.Sprintf("%d calls used in %s, %d left", b.Used, brief(b.Per), b.Left)
+		text = fmt.Sprintf("%s used in %s, %d left", count(int(b.Used), "call"), brief(b.Per), b.Left)
 	}
 	if b.Reserve > 0 {
 		text += fmt.Sprintf(", %d of them for urgent items", min(int64(b.Reserve), b.Left))

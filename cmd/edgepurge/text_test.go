@@ -59,7 +59,7 @@ func TestBudgetOf(t *testing.T) {
 		"Vercel said less":   {worker.Budget{Calls: 5}, lanes.Status{Used: 1, Learned: 3}, 2, "1 of 5 calls used in 1m, 2 left; Vercel said 3"},
 		"calls failed":       {worker.Budget{Calls: 5}, lanes.Status{Used: 1, Slowed: 2}, 1, "1 of 5 calls used in 1m, 1 left; slowed to 2, for calls failed"},
 		"Vercel said more":   {worker.Budget{Calls: 5}, lanes.Status{Learned: 9}, 5, "0 of 5 calls used in 1m, 5 left"},
-		"only Vercel limits": {worker.Budget{}, lanes.Status{Used: 1, Learned: 3}, 2, "1 calls used in 1m, 2 left; Vercel said 3"},
+		"only Vercel limits": {worker.Budget{}, lanes.Status{Used: 1, Learned: 3}, 2, "1 call used in 1m, 2 left; Vercel said 3"},
 	} {
 		c.budget.Per = time.Minute
 		b := overview.BudgetOf(settings(worker.Account{Budget: c.budget}), &c.status)
@@ -99,6 +99,19 @@ func TestStatus_String(t *testing.T) {
 		"dead letters: 3 (bad_request 1, refused 2), see `edgepurge dead list`\n",
 		"workers: 1\n  h, process 7, up 1h, 2 tasks in hand\n",
 	} {
+		assert.Contains(t, text, want)
+	}
+
+	one := status{
+		Now: now,
+		Accounts: []overview.Account{{
+			Account: "acme", InFlightMax: 1, Pending: 1, Budget: overview.BudgetOf(overview.Settings{Calls: 1, Per: time.Minute}, &lanes.Status{}),
+			Lanes: []overview.Lane{{Lane: "prj:tag:delete:all:none:normal", Pending: 1}},
+		}},
+		Workers: []overview.Worker{{Host: "h", PID: 7, Started: now, Active: 1}},
+	}
+	text = one.String()
+	for _, want := range []string{"  pending    1 item\n", ", 1 task in hand\n", "  in flight  0 of 1 call\n", "  budget     0 of 1 call used in 1m, 1 left\n"} {
 		assert.Contains(t, text, want)
 	}
 }

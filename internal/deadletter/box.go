@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -44,15 +45,18 @@ func New(rdb redis.UniversalClient, requests *enqueue.Client) *Box {
 // List returns the letters that the filter selects, those that died last first.
 // What dies or is taken away while it reads may be in the list or not.
 func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
+	if err := queues.Register(ctx, b.rdb); err != nil {
+		return nil, err
+	}
 	var letters []Letter
 	seen := map[Key]bool{} // a letter that dies meanwhile shifts the pages
-	for _, queue := range []string{tasks.QueueCalls, tasks.QueueIntake, tasks.QueueUrgent, tasks.QueueDeliveries} {
+	for _, queue := range queues.All() {
 		for page, more := 1, true; more; page++ {
 			if err := ctx.Err(); err != nil {
 				return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
 			}
 			archived, err := b.inspector.ListArchivedTasks(queue, asynq.PageSize(pageSize), asynq.Page(page))
-			if errors.Is(err, asynq.ErrQueueNotFound) { // nothing was ever stored in it
+			if errors.Is(err, asynq.ErrQueueNotFound) { // nobody who may has registered it yet
 				break
 			}
 			if err != nil {
@@ -75,7 +79,10 @@ func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
 }
 
 // Letter returns the dead letter of that key, or ErrNotFound.
-func (b *Box) Letter(k Key) (Letter, error) {
+func (b *Box) Letter(ctx context.Context, k Key) (Letter, error) {
+	if err := queues.Register(ctx, b.rdb); err != nil {
+		return Letter{}, err
+	}
 	t, err := b.inspector.GetTaskInfo(k.Queue, k.ID)
 	switch {
 	case errors.Is(err, asynq.ErrQueueNotFound), errors.Is(err, asynq.ErrTaskNotFound):
@@ -104,7 +111,7 @@ type Replayed struct {
 // that is stored: whatever happens in between repeats a purge at worst. The
 // error matches ErrNotFound if the letter is gone.
 func (b *Box) Replay(ctx context.Context, k Key) (Replayed, error) {
-	l, err := b.Letter(k)
+	l, err := b.Letter(ctx, k)
 	if err != nil {
 		return Replayed{}, err
 	}
@@ -160,7 +167,7 @@ func (b *Box) Delete(ctx context.Context, k Key) error {
 		return fmt.Errorf("delete %s in %s: %w", k.ID, k.Queue, err)
 	}
 	// asynq deletes tasks in any state, and one that waits is no letter.
-	if _, err := b.Letter(k); err != nil {
+	if _, err := b.Letter(ctx, k); err != nil {
 		return err
 	}
 	return b.remove(k)

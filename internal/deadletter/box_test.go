@@ -121,7 +121,7 @@ func TestBox_Empty(t *testing.T) {
 		b := newBench(t, rdb)
 		assert.Empty(t, b.list(t, deadletter.Filter{}), "no queue exists")
 		key := deadletter.Key{Queue: tasks.QueueCalls, ID: "none"}
-		_, err := b.box.Letter(key)
+		_, err := b.box.Letter(t.Context(), key)
 		require.ErrorIs(t, err, deadletter.ErrNotFound)
 		_, err = b.box.Replay(t.Context(), key)
 		require.ErrorIs(t, err, deadletter.ErrNotFound)
@@ -179,7 +179,7 @@ func TestBox_ReplayCallThatPurgesAll(t *testing.T) {
 	c.Lane.DeadlineSeconds, c.DeadlineSeconds = 60, 60
 	c.Verdict = &tasks.Verdict{Reason: "unauthorized", Status: 401}
 	key := b.buryCall(t, c, "")
-	l, err := b.box.Letter(key)
+	l, err := b.box.Letter(t.Context(), key)
 	require.NoError(t, err)
 	assert.Equal(t, "unauthorized", l.Reason, "the payload knows what asynq does not")
 	assert.Equal(t, 1, l.Attempts)
@@ -275,7 +275,13 @@ func TestBox_ReplayThatFailsKeepsTheLetter(t *testing.T) {
 		cancel()
 		_, err := b.box.Replay(ctx, key)
 		require.ErrorIs(t, err, context.Canceled)
-		assert.ErrorContains(t, err, "stays a dead letter")
+		gone := redis.NewClient(&redis.Options{})
+		require.NoError(t, gone.Close())
+		requests, err := enqueue.New(enqueue.Config{Client: gone})
+		require.NoError(t, err)
+		_, err = deadletter.New(rdb, requests).Replay(t.Context(), key)
+		require.ErrorIs(t, err, redis.ErrClosed)
+		require.ErrorContains(t, err, "stays a dead letter")
 		require.ErrorIs(t, b.box.Delete(ctx, key), context.Canceled)
 		_, err = b.box.List(ctx, deadletter.Filter{})
 		require.ErrorIs(t, err, context.Canceled)
@@ -333,4 +339,38 @@ func TestLetter_JSON(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(text), `"payload":"raw"`)
 	assert.Contains(t, string(text), `is not edgepurge's`)
+}
+
+// asynq's clients register a queue once and remember that: if Redis loses the set of
+// queues, its inspector knows none of them for as long as they run.
+func TestBox_RedisLostTheQueues(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		b := newBench(t, rdb)
+		require.NoError(t, b.box.Keep(t.Context(), "d1", unmapped()))
+		call := b.buryCall(t, deadCall("b1"), "bad_request: no")
+		other := b.buryCall(t, deadCall("b2"), "bad_request: no")
+		lost := func() { require.NoError(t, rdb.Del(t.Context(), "asynq:queues").Err()) }
+
+		lost()
+		assert.Len(t, b.list(t, deadletter.Filter{}), 3)
+		lost()
+		l, err := b.box.Letter(t.Context(), call)
+		require.NoError(t, err)
+		assert.Equal(t, call, l.Key)
+		lost()
+		_, err = b.box.Replay(t.Context(), call)
+		require.NoError(t, err)
+		lost()
+		require.NoError(t, b.box.Delete(t.Context(), other))
+		lost()
+		require.NoError(t, b.box.Keep(t.Context(), "d2", unmapped()))
+		_, err = b.client.Enqueue(asynq.NewTask(tasks.TypeDelivery, []byte("{}")), asynq.Queue(tasks.QueueDeliveries), asynq.TaskID("d3"))
+		require.NoError(t, err)
+		lost()
+		n, err := b.box.Tidy(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, n)
+		assert.Len(t, b.list(t, deadletter.Filter{}), 3)
+	})
 }

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/hibiken/asynq"
 
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -93,6 +93,9 @@ func (b *Box) Keep(ctx context.Context, id string, d Delivery) error {
 	if kept >= maxDeliveries {
 		return ErrFull
 	}
+	if err := queues.Register(ctx, b.rdb); err != nil {
+		return fmt.Errorf("keep delivery %s: %w", id, err)
+	}
 	_, err = b.tasks.EnqueueContext(ctx, asynq.NewTask(tasks.TypeDelivery, payload),
 		asynq.Queue(tasks.QueueDeliveries), asynq.TaskID(id), asynq.MaxRetry(1))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
@@ -109,13 +112,9 @@ func (b *Box) Keep(ctx context.Context, id string, d Delivery) error {
 }
 
 // Tidy archives the deliveries that a crash left half kept, and returns how many.
-func (b *Box) Tidy() (int, error) {
-	queues, err := b.inspector.Queues()
-	if err != nil {
-		return 0, fmt.Errorf("list the queues: %w", err)
-	}
-	if !slices.Contains(queues, tasks.QueueDeliveries) {
-		return 0, nil
+func (b *Box) Tidy(ctx context.Context) (int, error) {
+	if err := queues.Register(ctx, b.rdb); err != nil {
+		return 0, err
 	}
 	n, err := b.inspector.ArchiveAllPendingTasks(tasks.QueueDeliveries)
 	if err != nil {

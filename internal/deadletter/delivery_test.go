@@ -79,7 +79,7 @@ func TestBox_KeepUnreadable(t *testing.T) {
 	b := newBench(t, rdb)
 	for id, payload := range map[string]string{"new": `{"v":2}`, "none": `{`, "base": `{"v":1,"body_base64":"?"}`} {
 		b.bury(t, tasks.QueueDeliveries, tasks.TypeDelivery, []byte(payload), id, "")
-		l, err := b.box.Letter(deadletter.Key{Queue: tasks.QueueDeliveries, ID: id})
+		l, err := b.box.Letter(t.Context(), deadletter.Key{Queue: tasks.QueueDeliveries, ID: id})
 		require.NoError(t, err)
 		require.ErrorIs(t, l.Fault, tasks.ErrInvalid, id)
 		assert.Equal(t, id == "new", l.Newer(), id)
@@ -92,7 +92,7 @@ func TestBox_KeepAfterACrash(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		b := newBench(t, rdb)
-		n, err := b.box.Tidy()
+		n, err := b.box.Tidy(t.Context())
 		require.NoError(t, err, "no queue yet")
 		assert.Zero(t, n)
 		payload := []byte(`{"v":1,"source":"blog","reason":"r","body":"b"}`)
@@ -102,7 +102,7 @@ func TestBox_KeepAfterACrash(t *testing.T) {
 		}
 		require.NoError(t, b.box.Keep(t.Context(), "d1", unmapped()))
 		assert.Len(t, b.list(t, deadletter.Filter{}), 1)
-		n, err = b.box.Tidy()
+		n, err = b.box.Tidy(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, 1, n)
 		assert.Len(t, b.list(t, deadletter.Filter{}), 2)

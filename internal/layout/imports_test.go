@@ -56,8 +56,9 @@ var rules = []rule{
 	{packages: "internal/redistest"},
 	{packages: "internal/layout"},
 	{packages: "internal/pages", stdlib: true}, // imported by tests that hold the pages true
-	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks"}},
-	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks"}},
+	{packages: "internal/queues", imports: []string{"tasks", "internal/redisacl"}},
+	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks", "internal/queues"}},
+	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks", "internal/queues"}},
 	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "tasks"}},
 	{packages: "internal/plan", imports: []string{"worker/lanes", "tasks"}},                // its tests only: against the scripts of the worker
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more

@@ -112,10 +112,11 @@ func factsOf(s *snapshot) *facts {
 		}
 	}
 	for _, q := range s.Queues {
-		if q.Queue == tasks.QueueIntake || q.Queue == tasks.QueueUrgent {
+		switch q.Queue {
+		case tasks.QueueIntake, tasks.QueueUrgent:
 			f.requests += q.Pending + q.Retry + q.Scheduled
-		} else {
-			f.retries += q.Retry + q.Scheduled + q.Pending
+		case tasks.QueueCalls: // pending: one whose time has come, or half of a split
+			f.retries += q.Pending + q.Retry + q.Scheduled
 		}
 		if q.Paused {
 			f.pausedQueues = append(f.pausedQueues, q.Queue)
@@ -176,6 +177,8 @@ func (f *facts) waiting() string {
 		return "Nothing waits."
 	case f.items == 0:
 		return count(int64(f.requests), "request") + " on the way in."
+	case f.items == f.later && f.items == 1:
+		return "1 item waits for its time."
 	case f.items == f.later:
 		return count(f.items, "item") + " wait for their time."
 	case f.items == 1:
@@ -227,7 +230,7 @@ func (f *facts) tiles() []tile {
 	limit := tile{good, "Are we near the limit?", "no limit", "no account has a budget"}
 	if f.most > 0 {
 		limit.Level = limitLevel(f.used, f.most)
-		limit.Value = fmt.Sprintf("%d of %d calls", f.used, f.most)
+		limit.Value = fmt.Sprintf("%d of %s", f.used, count(f.most, "call"))
 		limit.Words = "in " + brief(f.per) + ", account " + f.nearest
 	}
 	if f.pause > 0 {

@@ -59,6 +59,7 @@ func TestHeadline_SaysWhatMattersMost(t *testing.T) {
 		{"dead letters", []func(*snapshot){wait(9, 59*time.Second), letters, paused}, warn, "Content is fresh, but for 3 dead letters. 9 items wait."},
 		{"paused", []func(*snapshot){paused, wait(9, time.Second)}, warn, "Vercel limits account acme: it goes on in 30 s. 9 items wait."},
 		{"for later", []func(*snapshot){wait(9, -time.Hour)}, good, "Content is fresh. 9 items wait for their time."},
+		{"one for later", []func(*snapshot){wait(1, -time.Hour)}, good, "Content is fresh. 1 item waits for its time."},
 		{"on the way in", []func(*snapshot){func(s *snapshot) { s.Queues[1].Pending = 4 }}, good, "Content is fresh. 4 requests on the way in."},
 		{"nothing", nil, good, "Content is fresh. Nothing waits."},
 	} {
@@ -89,13 +90,14 @@ func TestTiles(t *testing.T) {
 	s.Accounts[0].InFlight = make([]overview.Flight, 2)
 	s.Accounts[0].Budget = overview.Budget{Calls: 5, Learned: 3, Used: 3, Left: 0, Per: time.Minute}
 	s.Accounts = append(s.Accounts, overview.Account{Account: "two", Budget: overview.Budget{Calls: 10, Used: 9, Left: 1, Per: time.Hour}})
-	s.Queues[0].Pending, s.Queues[2].Retry = 5, 2
+	s.Queues[0].Pending, s.Queues[2] = 5, overview.Queue{Queue: tasks.QueueCalls, Retry: 2, Pending: 1, Scheduled: 1}
+	s.Queues = append(s.Queues, overview.Queue{Queue: tasks.QueueDeliveries, Pending: 7})
 	s.seconds = []lanes.Second{{Calls: 10, Failed: 1}, {Calls: 30}}
 	s.letters = []reasonOf{{N: 4}}
 	assert.Equal(t, []tile{
 		{warn, "Is content fresh?", "1 m 30 s behind", "oldest: old"},
 		{good, "What is waiting?", "1,208 items", "in 3 lanes, 7 for later, 5 requests to take in, 2 calls under way"},
-		{warn, "What is failing?", "4 dead letters", "1 of 40 calls failed in 5 m, 2 calls to be tried again"},
+		{warn, "What is failing?", "4 dead letters", "1 of 40 calls failed in 5 m, 4 calls to be tried again"},
 		{warn, "Are we near the limit?", "3 of 3 calls", "in 1 m, account acme"},
 	}, factsOf(s).tiles(), "the account that is nearest to its limit, by what Vercel said")
 
@@ -103,7 +105,7 @@ func TestTiles(t *testing.T) {
 	in := noon.Add(time.Minute)
 	s.Accounts[1].PausedUntil = &in
 	tiles := factsOf(s).tiles()
-	assert.Equal(t, tile{bad, "What is failing?", "1 hold", "4 dead letters, 1 of 40 calls failed in 5 m, 2 calls to be tried again"}, tiles[2])
+	assert.Equal(t, tile{bad, "What is failing?", "1 hold", "4 dead letters, 1 of 40 calls failed in 5 m, 4 calls to be tried again"}, tiles[2])
 	assert.Equal(t, tile{warn, "Are we near the limit?", "paused for 1 m", "by Vercel's 429, account two"}, tiles[3])
 }
 

@@ -155,14 +155,14 @@ func (v *view) addAccounts(s *snapshot, c *Config) {
 		b := &a.Budget
 		row := accountRow{
 			Account: a.Account, Used: b.Used, Most: b.Most(), Budget: "no limit",
-			InFlight: fmt.Sprintf("%d of %d calls under way", len(a.InFlight), a.InFlightMax),
+			InFlight: fmt.Sprintf("%d of %s under way", len(a.InFlight), count(int64(a.InFlightMax), "call")),
 		}
 		if !a.Configured {
 			row.Note = "not in this configuration"
 		}
 		if row.Most > 0 {
 			row.Bar = percent(float64(b.Used), float64(row.Most))
-			row.Budget = fmt.Sprintf("%d of %d calls used in any %s, %d left", b.Used, row.Most, brief(b.Per), b.Left)
+			row.Budget = fmt.Sprintf("%d of %s used in any %s, %d left", b.Used, count(row.Most, "call"), brief(b.Per), b.Left)
 			row.Level = limitLevel(b.Used, row.Most)
 			if b.Reserve > 0 {
 				row.Budget += fmt.Sprintf(", %d kept for urgent items", b.Reserve)

@@ -95,11 +95,10 @@ func Read(ctx context.Context, rdb redis.UniversalClient, accounts []Settings, r
 		o.Now = s.Now.UTC()
 		o.Accounts = append(o.Accounts, accountOf(name, i >= 0, settings, &s))
 	}
-	inspector := asynq.NewInspectorFromRedisClient(rdb)
-	if o.Queues, err = ReadQueues(inspector); err != nil {
+	if o.Queues, err = ReadQueues(ctx, rdb); err != nil {
 		return nil, err
 	}
-	if o.Workers, err = ReadWorkers(inspector); err != nil {
+	if o.Workers, err = ReadWorkers(asynq.NewInspectorFromRedisClient(rdb)); err != nil {
 		return nil, err
 	}
 	return o, nil

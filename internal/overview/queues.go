@@ -1,13 +1,16 @@
 package overview
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
-	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/internal/queues"
 )
 
 // Queue is how many tasks one of our queues holds.
@@ -31,36 +34,29 @@ type Worker struct {
 	Active  int       `json:"active"`
 }
 
-// OurQueues are the queues in the order of a purge's way through them.
-func OurQueues() []string { return []string{tasks.QueueIntake, tasks.QueueUrgent, tasks.QueueCalls} }
-
-// ReadQueues reads our queues; one that nothing was ever stored in is empty. The
-// queue of deliveries that no source could map is among them once there was one:
-// no worker serves it.
-func ReadQueues(inspector *asynq.Inspector) ([]Queue, error) {
-	exist, err := inspector.Queues()
-	if err != nil {
-		return nil, fmt.Errorf("list the queues: %w", err)
+// ReadQueues reads our queues, that of the deliveries that no source could map,
+// which no worker serves, as the last one.
+func ReadQueues(ctx context.Context, rdb redis.UniversalClient) ([]Queue, error) {
+	if err := queues.Register(ctx, rdb); err != nil {
+		return nil, err
 	}
-	var queues []Queue
-	names := OurQueues()
-	if slices.Contains(exist, tasks.QueueDeliveries) {
-		names = append(names, tasks.QueueDeliveries)
-	}
-	for _, name := range names {
+	inspector := asynq.NewInspectorFromRedisClient(rdb)
+	var all []Queue
+	for _, name := range queues.All() {
 		q := Queue{Queue: name}
-		if slices.Contains(exist, name) {
-			info, err := inspector.GetQueueInfo(name)
-			if err != nil {
-				return nil, fmt.Errorf("look at queue %s: %w", name, err)
-			}
+		info, err := inspector.GetQueueInfo(name)
+		switch {
+		case errors.Is(err, asynq.ErrQueueNotFound): // nobody who may has registered it yet
+		case err != nil:
+			return nil, fmt.Errorf("look at queue %s: %w", name, err)
+		default:
 			q.Pending, q.Active, q.Retry = info.Pending, info.Active, info.Retry
 			q.Scheduled, q.Archived, q.Paused = info.Scheduled, info.Archived, info.Paused
 			q.Waited = info.Latency
 		}
-		queues = append(queues, q)
+		all = append(all, q)
 	}
-	return queues, nil
+	return all, nil
 }
 
 // ReadWorkers lists the processes whose servers serve our queues.
@@ -71,7 +67,7 @@ func ReadWorkers(inspector *asynq.Inspector) ([]Worker, error) {
 	}
 	workers := []Worker{}
 	for _, s := range servers {
-		ours := slices.ContainsFunc(OurQueues(), func(q string) bool { _, ok := s.Queues[q]; return ok })
+		ours := slices.ContainsFunc(queues.Served(), func(q string) bool { _, ok := s.Queues[q]; return ok })
 		if !ours {
 			continue
 		}

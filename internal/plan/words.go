@@ -101,6 +101,14 @@ func (w *Way) OldUntil() string {
 	return Span(*w.StaleMaxSeconds)
 }
 
+// things is a number of things for people.
+func things(n float64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return Short(n) + " " + thing + "s"
+}
+
 // Highest is the highest peak of all ways.
 func (p *Plan) Highest() float64 {
 	highest := 0.0
@@ -112,16 +120,12 @@ func (p *Plan) Highest() float64 {
 
 // Summary says what is purged.
 func (p *Plan) Summary() string {
-	regions := "region"
-	if p.Regions != 1 {
-		regions += "s"
-	}
 	pages := "every page alike"
 	if p.Zipf > 0 {
 		pages = "popularity by Zipf " + Short(p.Zipf)
 	}
-	text := Short(float64(p.Tags)) + " tags, " + Short(p.Pages) + " pages in " + Short(p.Regions) + " " + regions + ": " + Short(p.Renders) +
-		" renders in the end. " + Short(p.RPS) + " visits a second, " + pages + "; the origin can do " + Short(p.Capacity) + " renders a second"
+	text := things(float64(p.Tags), "tag") + ", " + things(p.Pages, "page") + " in " + things(p.Regions, "region") + ": " + things(p.Renders, "render") +
+		" in the end. " + things(p.RPS, "visit") + " a second, " + pages + "; the origin can do " + things(p.Capacity, "render") + " a second"
 	if p.BaseLoad > 0 {
 		text += " and does " + Short(p.BaseLoad) + " anyway"
 	}

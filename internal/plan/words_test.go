@@ -15,6 +15,14 @@ func TestShort(t *testing.T) {
 	}
 }
 
+func TestSummary_OneOfEach(t *testing.T) {
+	t.Parallel()
+	p := Plan{Tags: 1, Pages: 1, Regions: 1, Renders: 1, RPS: 1, Capacity: 1}
+	assert.Equal(t, "1 tag, 1 page in 1 region: 1 render in the end. 1 visit a second, every page alike; the origin can do 1 render a second.", p.Summary())
+	p = Plan{Tags: 2, Pages: 3000, Regions: 18, Renders: 54000, RPS: 0.5, Capacity: 50, Zipf: 1}
+	assert.Equal(t, "2 tags, 3,000 pages in 18 regions: 54,000 renders in the end. 0.5 visits a second, popularity by Zipf 1; the origin can do 50 renders a second.", p.Summary())
+}
+
 func TestAbout(t *testing.T) {
 	t.Parallel()
 	for x, want := range map[float64]string{0: "0", 99.4: "99.4", 540_200: "540,000", 1_834_768: "1,830,000", 9_999_999: "10,000,000"} {

@@ -180,7 +180,7 @@ func operate(t *testing.T, url string) {
 	letters, err := box.List(ctx, deadletter.Filter{})
 	require.NoError(t, err)
 	require.NotEmpty(t, letters)
-	_, err = box.Letter(letters[0].Key)
+	_, err = box.Letter(ctx, letters[0].Key)
 	require.NoError(t, err)
 	_, err = box.Replay(ctx, letters[0].Key)
 	require.NoError(t, err)

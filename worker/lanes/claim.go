@@ -26,7 +26,11 @@ type View struct {
 	Now   time.Time // by Redis
 	Ready []Ready   // earliest first within each priority, urgent first
 	Next  time.Time // when the next lane becomes ready; zero: none is waiting
+	Held  bool      // a hold stands, of the account or of a project
 }
+
+// Idle reports whether nothing of the account is pending or held.
+func (v View) Idle() bool { return len(v.Ready) == 0 && v.Next.IsZero() && !v.Held }
 
 // peekMost bounds the ready lanes a priority that one Peek reads.
 const peekMost = 128
@@ -34,12 +38,12 @@ const peekMost = 128
 // Peek reads which lanes of an account may be served. It changes nothing.
 func (l *Lanes) Peek(ctx context.Context, account string) (View, error) {
 	k := keysOf(account)
-	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk), k.served()}
+	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk), k.served(), k.hold()}
 	reply, err := peekScript.Run(ctx, l.rdb, names, peekMost).Slice()
 	if err != nil {
 		return View{}, fmt.Errorf("peek at account %s: %w", account, err)
 	}
-	view := View{Now: millis(reply[0]), Next: millis(reply[1])}
+	view := View{Now: millis(reply[0]), Next: millis(reply[1]), Held: integer(reply[3]) == 1}
 	found, _ := reply[2].([]any)
 	for _, f := range found {
 		row, _ := f.([]any)

@@ -25,7 +25,8 @@ func (l *Lanes) Due(ctx context.Context) ([]string, error) {
 }
 
 // SetDue moves the hint of an account after a look at it: wait from now, or no
-// hint at all if wait is negative.
+// hint at all if wait is negative. Without one, Accounts does not know the account:
+// it is for one that is Idle.
 func (l *Lanes) SetDue(ctx context.Context, account string, wait time.Duration) error {
 	if err := l.setDue(ctx, account, wait); err != nil {
 		return fmt.Errorf("note when account %s is due: %w", account, err)
@@ -45,7 +46,8 @@ func (l *Lanes) setDue(ctx context.Context, account string, wait time.Duration) 
 	return l.rdb.ZAdd(ctx, KeyDue, redis.Z{Score: float64(at), Member: account}).Err()
 }
 
-// Accounts lists every account that Redis has a hint for.
+// Accounts lists every account that Redis has a hint for: those of which something
+// is pending or held, and some others.
 func (l *Lanes) Accounts(ctx context.Context) ([]string, error) {
 	all, err := l.rdb.ZRange(ctx, KeyDue, 0, -1).Result()
 	if err != nil {

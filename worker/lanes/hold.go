@@ -50,7 +50,8 @@ type wireHold struct {
 // Hold pauses a scope because a call with the batch failed: what is pending stays
 // pending. It reports whether this made the hold; false means that the scope was
 // held already. A failed probe doubles the time to the next one, from 1 up to 15
-// minutes. A second Hold for the same attempt answers as the first did.
+// minutes. The probe is noted as when the account is due. A second Hold for the same
+// attempt answers as the first did.
 func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string, b Batch, attempt int) (created bool, err error) {
 	reply, err := holdScript.Run(ctx, l.rdb, []string{keysOf(account).hold()},
 		scope, reason, detail, flag(b.Probe), firstProbe.Milliseconds(), longestProbe.Milliseconds(),
@@ -58,7 +59,12 @@ func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string,
 	if err != nil {
 		return false, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
 	}
-	return reply[0] == "created", nil
+	text, _ := reply[1].(string)
+	h, err := decodeHold(scope, text)
+	if err != nil {
+		return false, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
+	}
+	return reply[0] == "created", l.hint(ctx, account, h.Next)
 }
 
 // Holds lists the holds of an account.
@@ -69,17 +75,25 @@ func (l *Lanes) Holds(ctx context.Context, account string) ([]Hold, error) {
 	}
 	holds := make([]Hold, 0, len(all))
 	for scope, text := range all {
-		var w wireHold
-		if err := json.Unmarshal([]byte(text), &w); err != nil {
+		h, err := decodeHold(scope, text)
+		if err != nil {
 			return nil, fmt.Errorf("read hold %s of account %s: %w", scope, account, err)
 		}
-		holds = append(holds, Hold{
-			Scope: scope, Reason: w.Reason, Detail: w.Detail,
-			Since: time.UnixMilli(int64(w.Since)), Next: time.UnixMilli(int64(w.Next)),
-			Step: time.Duration(w.Step) * time.Millisecond,
-		})
+		holds = append(holds, h)
 	}
 	return holds, nil
+}
+
+func decodeHold(scope, text string) (Hold, error) {
+	var w wireHold
+	if err := json.Unmarshal([]byte(text), &w); err != nil {
+		return Hold{}, err
+	}
+	return Hold{
+		Scope: scope, Reason: w.Reason, Detail: w.Detail,
+		Since: time.UnixMilli(int64(w.Since)), Next: time.UnixMilli(int64(w.Next)),
+		Step: time.Duration(w.Step) * time.Millisecond,
+	}, nil
 }
 
 // Release ends a hold by hand and wakes the workers. It reports whether there was one.

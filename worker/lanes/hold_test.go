@@ -61,6 +61,29 @@ func TestHold_KeepsEverythingPending(t *testing.T) {
 	}
 }
 
+// A hold is found by who does not know its account, and its next probe is when to
+// look at the account, though nothing of it is pending.
+func TestHold_IsNotedAsDue(t *testing.T) {
+	each(t, func(r *rig) {
+		require.True(r.t, r.hold(ScopeProject("prj"), false))
+		accounts, err := r.Accounts(r.ctx())
+		require.NoError(r.t, err)
+		assert.Equal(r.t, []string{"acme"}, accounts)
+		due, err := r.Due(r.ctx())
+		require.NoError(r.t, err)
+		assert.Empty(r.t, due)
+		at, err := r.rdb.ZScore(r.ctx(), KeyDue, "acme").Result()
+		require.NoError(r.t, err)
+		assert.InDelta(r.t, float64(r.holds()[0].Next.UnixMilli()), at, 1)
+		assert.True(r.t, r.peek().Held)
+		assert.False(r.t, r.peek().Idle())
+		_, err = r.Release(r.ctx(), "acme", ScopeProject("prj"))
+		require.NoError(r.t, err)
+		assert.False(r.t, r.peek().Held)
+		assert.True(r.t, r.peek().Idle())
+	})
+}
+
 // Probes come after 1, 2, 4, 8 and then every 15 minutes.
 func TestHold_FailedProbesDoubleTheWait(t *testing.T) {
 	for _, scope := range []string{ScopeAccount, ScopeProject("prj")} {
