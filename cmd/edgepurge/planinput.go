@@ -80,7 +80,7 @@ func (a *app) planTags(cmd *cobra.Command, f *planFlags) ([]string, error) {
 	}
 	tags := slices.Clone(f.tags)
 	for _, l := range lines {
-		tags = append(tags, l.tag)
+		tags = append(tags, l.Tag)
 	}
 	switch {
 	case len(tags) == 0:

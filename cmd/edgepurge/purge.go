@@ -163,7 +163,7 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 	}
 	p.Tags = slices.Clone(f.tags)
 	for _, l := range lines {
-		p.Tags = append(p.Tags, l.tag)
+		p.Tags = append(p.Tags, l.Tag)
 	}
 	if p.AllowAll && !slices.Contains(p.Tags, tasks.AllTags) {
 		return p, usagef(cmd, "--all only lets --tag '*' purge the whole project, and no tag is *: add --tag '*', or leave --all out")

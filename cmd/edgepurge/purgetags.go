@@ -1,65 +1,32 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
+	"github.com/edgepurge/edgepurge/internal/tagfile"
 	"github.com/edgepurge/edgepurge/tasks"
 )
-
-// maxLineBytes is far above the longest tag, so that a fault can name the line.
-const maxLineBytes = 1 << 20
 
 // stdinFile is the --from-file that means the standard input.
 const stdinFile = "-"
 
-// fileTag is a tag with the place that it was read from.
-type fileTag struct {
-	tag  string
-	line int
-}
-
 // readTags reads tags from a file, one a line; - is the standard input.
-func (a *app) readTags(path string) ([]fileTag, error) {
+func (a *app) readTags(path string) ([]tagfile.Line, error) {
 	switch path {
 	case "":
 		return nil, nil
 	case stdinFile:
-		return scanTags(a.stdin, "the standard input")
+		return tagfile.Read(a.stdin, "the standard input")
 	}
 	f, err := os.Open(path) //nolint:gosec // the path is the user's own
 	if err != nil {
 		return nil, fmt.Errorf("read tags: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	return scanTags(f, path)
-}
-
-func scanTags(r io.Reader, from string) ([]fileTag, error) {
-	var found []fileTag
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLineBytes)
-	for n := 1; lines.Scan(); n++ {
-		text := lines.Text() // without its line end, "\r\n" too
-		if n == 1 {
-			text = strings.TrimPrefix(text, "\ufeff") // the mark that Windows editors begin a file with
-		}
-		if text != "" {
-			found = append(found, fileTag{text, n})
-		}
-	}
-	err := lines.Err()
-	if errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("read tags: %s has a line of more than %d bytes: write one tag a line", from, maxLineBytes)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read tags: %w", err)
-	}
-	return found, nil
+	return tagfile.Read(f, path)
 }
 
 // flagOf names the flag behind a field of a request.
@@ -80,7 +47,7 @@ func flagOf(field string) string {
 }
 
 // inFlags tells the faults of a request in terms of flags and lines of the file.
-func inFlags(err error, f *purgeFlags, lines []fileTag) error {
+func inFlags(err error, f *purgeFlags, lines []tagfile.Line) error {
 	var told []error
 	for _, one := range each(err) {
 		told = append(told, inFlag(one, f, lines))
@@ -88,7 +55,7 @@ func inFlags(err error, f *purgeFlags, lines []fileTag) error {
 	return errors.Join(told...)
 }
 
-func inFlag(err error, f *purgeFlags, lines []fileTag) error {
+func inFlag(err error, f *purgeFlags, lines []tagfile.Line) error {
 	fault, ok := errors.AsType[*tasks.FieldError](err)
 	if !ok {
 		return err
@@ -108,9 +75,9 @@ func inFlag(err error, f *purgeFlags, lines []fileTag) error {
 		tag = f.tags[i]
 	} else {
 		l := lines[i-len(f.tags)]
-		where, tag = fmt.Sprintf("%s:%d:", f.fromFile, l.line), l.tag
+		where, tag = fmt.Sprintf("%s:%d:", f.fromFile, l.Number), l.Tag
 		if f.fromFile == stdinFile {
-			where = fmt.Sprintf("the standard input, line %d:", l.line)
+			where = fmt.Sprintf("the standard input, line %d:", l.Number)
 		}
 	}
 	switch {

@@ -132,16 +132,6 @@ func TestFewestCalls(t *testing.T) {
 	assert.Equal(t, 2, fewestCalls(batch, tasks.Tag, []string{strings.Repeat("x", tasks.MaxTagStringBytes-1), "y"}))
 }
 
-func TestScanTags(t *testing.T) {
-	t.Parallel()
-	got, err := scanTags(strings.NewReader("\ufeffone\r\n\r\n\n# two\n-three\n four "), "tags.txt")
-	require.NoError(t, err)
-	assert.Equal(t, []fileTag{{"one", 1}, {"# two", 4}, {"-three", 5}, {" four ", 6}}, got)
-
-	_, err = scanTags(strings.NewReader(strings.Repeat("x", 2*maxLineBytes)), "tags.txt")
-	require.ErrorContains(t, err, "tags.txt has a line of more than")
-}
-
 func TestAgreed(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, " y \n": true, "\n": false, "n\n": false, "": false, "maybe\n": false} {
