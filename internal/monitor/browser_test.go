@@ -41,7 +41,7 @@ func newChromium(t *testing.T) *chromium {
 	if err != nil {
 		t.Skip("chromium is not installed: no browser looks at the web UI")
 	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile(t)))
 	ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
 	t.Cleanup(stop)
 	ctx, stopAllocator := chromedp.NewExecAllocator(ctx, options...)
@@ -234,4 +234,16 @@ func TestBrowser(t *testing.T) {
 	c.sees("Vercel answered 400 bad_request: Vercel says no")
 	c.picture("asynqmon-task")
 	assert.Empty(t, c.takeComplaints())
+}
+
+// profile is a folder for a browser, some processes of which may write into it for a
+// moment after the first has ended: t.TempDir would take that for a fault.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "edgepurge-browser")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.Eventually(t, func() bool { return os.RemoveAll(dir) == nil }, 10*time.Second, 50*time.Millisecond)
+	})
+	return dir
 }

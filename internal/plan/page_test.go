@@ -54,7 +54,7 @@ func TestPage_InABrowser(t *testing.T) {
 	_, page := examplePage(t)
 	file := filepath.Join(t.TempDir(), "plan.html")
 	require.NoError(t, os.WriteFile(file, []byte(page), 0o600))
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile(t)))
 	ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
 	defer stop()
 	ctx, stopAllocator := chromedp.NewExecAllocator(ctx, options...)
@@ -99,4 +99,16 @@ func TestPage_InABrowser(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	assert.Empty(t, complaints)
+}
+
+// profile is a folder for a browser, some processes of which may write into it for a
+// moment after the first has ended: t.TempDir would take that for a fault.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "edgepurge-browser")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.Eventually(t, func() bool { return os.RemoveAll(dir) == nil }, 10*time.Second, 50*time.Millisecond)
+	})
+	return dir
 }
