@@ -1,4 +1,5 @@
-FROM golang:1.26 AS build
+# The version is go.mod's toolchain; the digest says which image exactly.
+FROM golang:1.26.8@sha256:6c2a5538f964f1c82f97ad14988bf05de100d922d159d0e398b54c7b0ca0c6c9 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download

@@ -14,7 +14,7 @@ TOOL := $(GO) tool -modfile=.ci/tools.mod
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/edgepurge, static
@@ -31,6 +31,10 @@ race: ## run the tests as CI does: race detector, shuffled, redis-server require
 .PHONY: lint
 lint: ## run golangci-lint; the first run builds it, in about three minutes
 	$(TOOL) golangci-lint run ./...
+
+.PHONY: vulnerabilities
+vulnerabilities: ## look for known vulnerabilities in what the program calls; asks vuln.go.dev
+	$(TOOL) govulncheck ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target, each for FUZZTIME (30s)
