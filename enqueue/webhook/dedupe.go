@@ -38,15 +38,17 @@ func (h *Hook) id(d Delivery) (string, bool) {
 	return strings.Join(parts, "\n"), true
 }
 
-// ids returns what a genuine delivery is remembered by: its id, and the hash of
-// what was signed. The second guards against a replay under a new id, for most
-// senders do not sign it. It is the signed text and not the body: a body may be
-// the same for two events (Ghost's site.changed is "{}"), and then only the
-// time that is signed with it tells them apart.
+// ids returns what a genuine delivery is remembered by: its id together with the
+// hash of its body, and the hash of what was signed. No id alone says that two
+// deliveries are one: WooCommerce gives all events of a second the same, and
+// most senders do not sign it. The second guards against a replay under a new
+// id. It is the signed text and not the body: a body may be the same for two
+// events (Ghost's site.changed is "{}"), and then only the time that is signed
+// with it tells them apart.
 func (h *Hook) ids(d Delivery, p proof) []string {
 	var ids []string
 	if id, ok := h.id(d); ok {
-		ids = append(ids, "id:"+id)
+		ids = append(ids, "id:"+id+"\n"+sum(d.Body))
 	}
 	if p.signed && !h.sameIsEvent {
 		ids = append(ids, "signed:"+hex.EncodeToString(p.content[:]))

@@ -20,7 +20,8 @@ type Preset struct {
 	// Verify lists ways to prove a delivery; any one may pass.
 	Verify []Verifier `yaml:"verify"`
 	// DeliveryID lists what names a delivery, the same on a retry: header.Name,
-	// json.a.b or body.sha256. The parts are joined; if one is missing there is no id.
+	// json.a.b or body.sha256. The parts are joined, and the hash of the body with
+	// them in any case; if one is missing there is no id.
 	DeliveryID []string `yaml:"delivery_id"`
 	// SameContent says what it means when the signed text of two deliveries is
 	// equal but for their ids: SameIsDuplicate (the default), or SameIsEvent for

@@ -40,7 +40,10 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result
 	outcome := Duplicate
 	if !h.seen(ctx, l, hook, ids) {
 		outcome = h.carryOut(ctx, l, hook, d)
-		if outcome != Rejected && outcome != Unavailable {
+		if outcome == Queued {
+			// Nothing else is remembered. Of a delivery that was ignored or could not be
+			// mapped, not all was purged: sent again once the source is changed, it can be.
+			// One that still cannot be mapped is the dead letter that it was, by its id.
 			h.mark(ctx, l, hook, ids)
 		}
 	}
