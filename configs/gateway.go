@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
+	"github.com/edgepurge/edgepurge/internal/proxies"
 )
 
 // Secret is a key or a password. Printed in whatever way, it hides itself.
@@ -18,6 +19,9 @@ const AnyProject = "*"
 type Gateway struct {
 	// Listen is the address, host:port. Default 127.0.0.1:8080.
 	Listen string
+	// Proxies are the proxies in front of the gateway, whose X-Forwarded-For is
+	// believed; none is by default.
+	Proxies proxies.Trusted
 	// APIKeys are the keys of the drop-in and the JSON API; without any, neither
 	// is served.
 	APIKeys []APIKey
@@ -40,7 +44,7 @@ type APIKey struct {
 type Monitor struct {
 	// User is the name to log in with. Default admin.
 	User string
-	// Password is a secret of any form.
+	// Password is a secret of 12 characters or more.
 	Password Secret
 	// ReadOnly takes the buttons away that change something.
 	ReadOnly bool

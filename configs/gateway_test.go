@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -13,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
+	"github.com/edgepurge/edgepurge/internal/proxies"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
 var gatewaySecrets = map[string]string{
-	"SHOP_KEY": "hunter2-shop-key-01", "MONITOR_PASSWORD": "hunter2", "SANITY_SECRET": "hunter2-new", "SANITY_SECRET_OLD": "hunter2-old",
+	"SHOP_KEY": "hunter2-shop-key-01", "MONITOR_PASSWORD": "hunter2-password", "SANITY_SECRET": "hunter2-new", "SANITY_SECRET_OLD": "hunter2-old",
 	"OWN_SECRET": "k_00112233445566778899aabbccddeeff",
 }
 
@@ -25,6 +27,7 @@ const gatewayExample = `
 gateway:
   listen: 127.0.0.1:8081
   api_keys: [{name: shop, key: "env:SHOP_KEY", projects: ["*"]}]
+  proxies: [10.0.0.0/8, 127.0.0.1]
   monitor: {user: root, password: env:MONITOR_PASSWORD, read_only: true}
   sources:
     - name: blog
@@ -66,7 +69,8 @@ func TestLoad_Gateway(t *testing.T) {
 	g := cfg.Gateway
 	assert.Equal(t, "127.0.0.1:8081", g.Listen)
 	assert.Equal(t, []APIKey{{Name: "shop", Key: "hunter2-shop-key-01", Projects: []string{"*"}}}, g.APIKeys)
-	assert.Equal(t, Monitor{User: "root", Password: "hunter2", ReadOnly: true}, g.Monitor)
+	assert.Equal(t, Monitor{User: "root", Password: "hunter2-password", ReadOnly: true}, g.Monitor)
+	assert.Equal(t, proxies.Trusted{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}, g.Proxies)
 	require.Len(t, g.Sources, 2)
 
 	presets, err := webhook.ParsePresets("presets.yaml", Presets())
@@ -107,6 +111,24 @@ func TestRequireGateway(t *testing.T) {
 	_, err = cfg.Source("blog")
 	require.ErrorContains(t, err, "SANITY_SECRET_OLD is not set")
 	assert.NotContains(t, err.Error(), "SHOP_KEY", "what does not concern the source")
+}
+
+// A password that can be guessed at five attempts a minute is refused, unseen.
+func TestRequireGateway_ShortPassword(t *testing.T) {
+	const file = "gateway: {monitor: {password: \"env:P\"}}"
+	err := loaded(t, file, env(map[string]string{"P": "hunter2-pass"})).RequireGateway()
+	require.NoError(t, err)
+	err = loaded(t, file, env(map[string]string{"P": "hunter2-pas"})).RequireGateway()
+	require.ErrorContains(t, err, "gateway.monitor.password: is shorter than 12 characters")
+	assert.NotContains(t, err.Error(), "hunter2")
+}
+
+func TestLoad_Proxies(t *testing.T) {
+	_, err := Load(written(t, "gateway: {proxies: [nginx, 10.0.0.1/8, 10.0.0.0/33, 10.1.2.3]}"), noEnv)
+	require.ErrorContains(t, err, `gateway.proxies[0]: "nginx" is no address or network: write one such as 10.0.0.7 or 10.0.0.0/8`)
+	require.ErrorContains(t, err, `gateway.proxies[1]: "10.0.0.1/8" has bits beyond its mask: write 10.0.0.0/8 for the network`)
+	require.ErrorContains(t, err, "gateway.proxies[2]: ")
+	assert.NotContains(t, err.Error(), "proxies[3]")
 }
 
 func TestConfig_Source(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 func (r *reader) gateway(path string, n ast.Node) {
 	g := &r.cfg.Gateway
 	r.section(path, n, keys{
-		"listen": r.address(&g.Listen),
+		"listen":  r.address(&g.Listen),
+		"proxies": r.networks(&g.Proxies),
 		"api_keys": func(path string, n ast.Node) {
 			r.items(path, n, func(path string, n ast.Node) { g.APIKeys = append(g.APIKeys, r.apiKey(path, n)) })
 		},

@@ -16,6 +16,10 @@ const gatewayListen = "gateway.listen"
 // prints is 32.
 const minKeyBytes = 16
 
+// minPasswordBytes keeps the password of the web UI from being guessed at 5
+// attempts a minute from each address.
+const minPasswordBytes = 12
+
 // validateGateway checks the section. What is wrong with a secret itself is kept
 // for RequireGateway.
 func (r *reader) validateGateway() {
@@ -30,7 +34,11 @@ func (r *reader) validateGateway() {
 	if u := g.Monitor.User; !r.broken["gateway.monitor.user"] && (u == "" || strings.Contains(u, ":")) {
 		r.fault("gateway.monitor.user", `%s is no user: write a name without ":", such as admin`, quote(u))
 	}
-	r.unresolvedSecret("gateway.monitor.password")
+	const password = "gateway.monitor.password"
+	if !r.unresolvedSecret(password) && g.Monitor.Password != "" && len(g.Monitor.Password) < minPasswordBytes {
+		r.gatewayFaults = append(r.gatewayFaults, r.places.fault(password,
+			fmt.Sprintf("is shorter than %d characters, and could be guessed: `openssl rand -hex 16` makes one", minPasswordBytes)))
+	}
 	for i := range g.APIKeys {
 		r.validateKey(i)
 	}

@@ -3,12 +3,15 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/edgepurge/edgepurge/internal/proxies"
 )
 
 var (
@@ -44,6 +47,41 @@ func (r *reader) texts(into *[]string) value {
 			*into = append(*into, s)
 		})
 	}
+}
+
+// networks reads a list of addresses and networks.
+func (r *reader) networks(into *proxies.Trusted) value {
+	return func(path string, n ast.Node) {
+		r.items(path, n, func(path string, n ast.Node) {
+			var s string
+			r.text(&s)(path, n)
+			if r.broken[path] {
+				return
+			}
+			network, err := parseNetwork(s)
+			if err != nil {
+				r.fault(path, "%v", err)
+				return
+			}
+			*into = append(*into, network)
+		})
+	}
+}
+
+// parseNetwork reads an address or a network in CIDR notation.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%s is no address or network: write one such as 10.0.0.7 or 10.0.0.0/8", quote(s))
+	}
+	if network != network.Masked() {
+		return netip.Prefix{}, fmt.Errorf("%s has bits beyond its mask: write %s for the network, or the address alone", quote(s), network.Masked())
+	}
+	return network, nil
 }
 
 // truth reads true or false.

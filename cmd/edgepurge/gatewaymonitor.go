@@ -18,6 +18,7 @@ func (p *process) monitor(letters *deadletter.Box) ([]part, error) {
 	m, err := monitor.New(monitor.Config{
 		Redis: p.rdb, Letters: letters,
 		User: login.User, Password: string(login.Password), ReadOnly: login.ReadOnly,
+		Proxies:  p.config.Gateway.Proxies,
 		Accounts: settingsOf(p.config), Rest: settings(worker.DefaultAccount()), Spreads: spreadsOf(p.config),
 	})
 	if err != nil {

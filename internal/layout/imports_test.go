@@ -37,7 +37,7 @@ type rule struct {
 // build without it?
 var rules = []rule{
 	{packages: "cmd/...", imports: []string{"..."}},
-	{packages: "configs", imports: []string{"enqueue/...", "worker", "tasks", "internal/redisurl"}},
+	{packages: "configs", imports: []string{"enqueue/...", "worker", "tasks", "internal/redisurl", "internal/proxies"}},
 	{packages: "enqueue/...", imports: []string{"enqueue/...", "tasks", "internal/..."}},
 	{packages: "worker", imports: []string{"worker/lanes", "tasks", "internal/..."}},
 	{packages: "worker/...", imports: []string{"tasks", "internal/..."}}, // a part of the pipeline does not know the pipeline
@@ -48,6 +48,7 @@ var rules = []rule{
 	{packages: "internal/vercel/api", imports: []string{"tasks"}},
 	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel", "internal/vercel/api"}},
 	{packages: "internal/redisurl"},
+	{packages: "internal/proxies", stdlib: true},
 	{packages: "internal/redisacl"},
 	{packages: "internal/redisgroup"},
 	{packages: "internal/receipt", stdlib: true},
@@ -61,7 +62,7 @@ var rules = []rule{
 	{packages: "internal/queues", imports: []string{"tasks", "internal/redisacl"}},
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks", "internal/queues"}},
 	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks", "internal/queues"}},
-	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "tasks"}},
+	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "internal/proxies", "tasks"}},
 	{packages: "internal/plan", imports: []string{"worker/lanes", "tasks"}},                // its tests only: against the scripts of the worker
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more
 	{packages: "internal/prodredis", imports: []string{"..."}},                             // runs the whole on real Redis set-ups

@@ -1,32 +1,26 @@
 package monitor
 
 import (
-	"net"
-	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 )
 
-// How many wrong logins are let through. Whoever is logged in already does not
-// notice; a right login by somebody else has to wait as well once all together
-// are past allFailures.
+// How many failed logins are let through. Each address is counted for itself: a
+// common limit would let strangers keep everybody out.
 const (
-	remoteFailures = 5   // a remote, within failureWindow
-	allFailures    = 100 // all remotes together
+	remoteFailures = 5 // an address, within failureWindow
 	failureWindow  = time.Minute
-	// remotesMost bounds the table; the remotes that it does not hold share one entry.
-	remotesMost = 1000
+	// maxRemotes bounds the table; beyond it the address whose window is the oldest goes.
+	maxRemotes = 10_000
 )
 
-// limiter counts wrong logins in windows of failureWindow.
+// limiter counts failed logins in windows of failureWindow.
 type limiter struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	remotes map[netip.Prefix]*failures
-	all     failures
 }
 
 type failures struct {
@@ -44,10 +38,9 @@ func (l *limiter) try(remote netip.Prefix) (wait time.Duration) {
 	defer l.mu.Unlock()
 	now := l.now()
 	f := l.of(remote, now)
-	wait = max(f.wait(now, remoteFailures), l.all.wait(now, allFailures))
+	wait = f.wait(now, remoteFailures)
 	if wait == 0 {
 		f.n++
-		l.all.n++
 	}
 	return wait
 }
@@ -58,29 +51,34 @@ func (l *limiter) forgive(remote netip.Prefix) {
 	defer l.mu.Unlock()
 	f := l.of(remote, l.now())
 	f.n = max(0, f.n-1)
-	l.all.n = max(0, l.all.n-1)
 }
 
 func (l *limiter) of(remote netip.Prefix, now time.Time) *failures {
-	if f := l.remotes[remote]; f != nil {
-		return f
-	}
-	if len(l.remotes) >= remotesMost {
-		for other, f := range l.remotes {
-			if now.Sub(f.since) >= failureWindow {
-				delete(l.remotes, other)
-			}
-		}
-	}
-	if len(l.remotes) >= remotesMost {
-		remote = netip.Prefix{} // the others
-	}
 	f := l.remotes[remote]
 	if f == nil {
+		if len(l.remotes) >= maxRemotes {
+			l.forget(now)
+		}
 		f = &failures{since: now}
 		l.remotes[remote] = f
 	}
 	return f
+}
+
+// forget drops the windows that are over, or else the oldest.
+func (l *limiter) forget(now time.Time) {
+	var oldest netip.Prefix
+	first := now.Add(time.Second)
+	for remote, f := range l.remotes {
+		if now.Sub(f.since) >= failureWindow {
+			delete(l.remotes, remote)
+		} else if f.since.Before(first) {
+			oldest, first = remote, f.since
+		}
+	}
+	if len(l.remotes) >= maxRemotes {
+		delete(l.remotes, oldest)
+	}
 }
 
 func (f *failures) wait(now time.Time, most int) time.Duration {
@@ -93,32 +91,14 @@ func (f *failures) wait(now time.Time, most int) time.Duration {
 	return failureWindow - now.Sub(f.since)
 }
 
-// remoteOf is who asks: the peer, or if that is a proxy of a private network, the
-// address that it says it was asked by. An IPv6 network of 64 bits is one remote.
-func remoteOf(r *http.Request) netip.Prefix {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Prefix{} // a unix socket: all of them are one
-	}
-	addr = addr.Unmap()
-	if addr.IsLoopback() || addr.IsPrivate() {
-		list := r.Header.Values("X-Forwarded-For")
-		if len(list) > 0 {
-			hops := strings.Split(list[len(list)-1], ",")
-			if a, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)-1])); err == nil {
-				addr = a.Unmap()
-			}
-		}
-	}
+// remoteOf is what an address is counted as: an IPv6 network of 64 bits is one
+// remote, and all peers without an address (unix sockets) are one.
+func remoteOf(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
-	prefix, err := addr.WithZone("").Prefix(bits)
+	prefix, err := addr.Prefix(bits)
 	if err != nil {
 		return netip.Prefix{}
 	}

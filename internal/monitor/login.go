@@ -29,7 +29,7 @@ func (m *Monitor) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := loginForm{Next: safeNext(r.PostForm.Get("next"))}
-	remote := remoteOf(r)
+	remote := remoteOf(m.proxies.Client(r))
 	if wait := m.failures.try(remote); wait > 0 {
 		seconds := int(wait/time.Second) + 1
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
@@ -51,7 +51,10 @@ func (m *Monitor) logout(w http.ResponseWriter, r *http.Request, id sessionID) {
 	if !allow(w, r, http.MethodPost) {
 		return
 	}
-	m.sessions.end(w, r, id)
+	if err := m.sessions.end(w, r, id); err != nil {
+		http.Error(w, "This browser is logged out, but a copy of its cookie would still work: Redis does not answer. Log in and out again later.", http.StatusServiceUnavailable)
+		return
+	}
 	http.Redirect(w, r, Root+"/login", http.StatusSeeOther)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/deadletter"
 	"github.com/edgepurge/edgepurge/internal/overview"
+	"github.com/edgepurge/edgepurge/internal/proxies"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
@@ -26,6 +27,9 @@ type Config struct {
 	Letters *deadletter.Box
 	// User and Password are the one login. Nothing shows or logs them.
 	User, Password string
+	// Proxies are believed when they say who asks; nil: the limit of failed logins
+	// counts whoever connects.
+	Proxies proxies.Trusted
 	// ReadOnly hides what changes anything, and refuses it.
 	ReadOnly bool
 	// Accounts are what the configuration says; Rest stands for the others that
@@ -47,6 +51,7 @@ type Monitor struct {
 	readOnly bool
 	sessions *sessions
 	failures *limiter
+	proxies  proxies.Trusted
 	queues   http.Handler // asynqmon
 	lanes    *lanes.Lanes
 	letters  *deadletter.Box
@@ -64,12 +69,12 @@ func New(c Config) (*Monitor, error) {
 	if c.User == "" || c.Password == "" {
 		return nil, errors.New("the web UI needs a user and a password: set gateway.monitor.user and gateway.monitor.password")
 	}
-	sessions, err := newSessions(c.User, c.Password)
+	sessions, err := newSessions(c.User, c.Password, c.Redis)
 	if err != nil {
 		return nil, err
 	}
 	m := &Monitor{
-		readOnly: c.ReadOnly, sessions: sessions, failures: newLimiter(),
+		readOnly: c.ReadOnly, sessions: sessions, failures: newLimiter(), proxies: c.Proxies,
 		lanes: lanes.New(c.Redis), letters: c.Letters, gather: newGatherer(c),
 	}
 	if m.queues, err = newQueues(c.Redis, c.ReadOnly); err != nil {
@@ -102,7 +107,11 @@ func (m *Monitor) route(w http.ResponseWriter, r *http.Request) {
 		serveAsset(w, r, strings.TrimPrefix(path, "/ui/"))
 		return
 	}
-	id, ok := m.sessions.of(r)
+	id, ok, err := m.sessions.of(r)
+	if err != nil { // whether the session was ended is not known: it is shown nothing
+		m.withoutRedis(w, r, path)
+		return
+	}
 	if !ok {
 		m.refuse(w, r)
 		return

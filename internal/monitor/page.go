@@ -11,6 +11,21 @@ func (m *Monitor) page(w http.ResponseWriter, r *http.Request) { m.show(w, r, "p
 // live is the part of the page that its script fetches anew.
 func (m *Monitor) live(w http.ResponseWriter, r *http.Request) { m.show(w, r, "live.html") }
 
+const redisFault = "Redis does not answer as it should, so nothing is known. Purges that were accepted are kept there."
+
+// withoutRedis answers 503: the page of purges as a page, anything else in words.
+func (m *Monitor) withoutRedis(w http.ResponseWriter, r *http.Request, path string) {
+	w.Header().Set("Retry-After", "5")
+	switch {
+	case isRead(r) && path == "/purges":
+		render(w, http.StatusServiceUnavailable, "purges.html", &view{ReadOnly: m.readOnly, Fault: redisFault})
+	case isRead(r) && path == "/purges/live":
+		render(w, http.StatusServiceUnavailable, "live.html", &view{ReadOnly: m.readOnly, Fault: redisFault})
+	default:
+		http.Error(w, "Redis does not answer: try again when it is back", http.StatusServiceUnavailable)
+	}
+}
+
 func (m *Monitor) show(w http.ResponseWriter, r *http.Request, name string) {
 	if !allow(w, r, http.MethodGet) {
 		return
@@ -23,7 +38,7 @@ func (m *Monitor) show(w http.ResponseWriter, r *http.Request, name string) {
 	} else {
 		// What Redis says may name its address; the log of the gateway has it.
 		status = http.StatusServiceUnavailable
-		v.Fault = "Redis does not answer as it should, so nothing is known. Purges that were accepted are kept there."
+		v.Fault = redisFault
 	}
 	v.Notice = notice(r.URL.Query())
 	render(w, status, name, v)

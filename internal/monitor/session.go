@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/rand"
@@ -8,20 +9,22 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 const (
 	cookieName = "edgepurge_monitor"
 	// sessionLife is how long a login lasts.
 	sessionLife = 12 * time.Hour
-	// endedMost bounds the memory of logouts; beyond it the oldest is forgotten.
-	endedMost = 1000
+	// redisTimeout bounds the look whether a session has been ended.
+	redisTimeout = 2 * time.Second
 	// keyRounds makes a stolen cookie a poor way to guess the password: some 50 ms
 	// each time, and once at the start.
 	keyRounds = 200_000
@@ -30,26 +33,25 @@ const (
 // sessions knows who is logged in without keeping a list: a cookie is an id and
 // its end, signed with a key made from user and password. So several gateways
 // know each other's sessions, a restart ends none, and a new password ends all.
-// A logout is remembered by the process that saw it, and deletes the cookie.
+// A logout is kept in Redis until the cookie would have expired, so that a copy of
+// the cookie is worth nothing at any gateway, whatever is restarted.
 type sessions struct {
 	user, password [sha256.Size]byte
 	key            []byte
+	rdb            redis.UniversalClient
 	now            func() time.Time
-
-	mu    sync.Mutex
-	ended map[sessionID]time.Time // id → when its cookie would have ended
 }
 
 type sessionID [16]byte
 
-func newSessions(user, password string) (*sessions, error) {
+func newSessions(user, password string, rdb redis.UniversalClient) (*sessions, error) {
 	key, err := pbkdf2.Key(sha256.New, password, []byte("edgepurge monitor session\x00"+user), keyRounds, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of the web UI's sessions: %w", err)
 	}
 	return &sessions{
 		user: sha256.Sum256([]byte(user)), password: sha256.Sum256([]byte(password)),
-		key: key, now: time.Now, ended: map[sessionID]time.Time{},
+		key: key, rdb: rdb, now: time.Now,
 	}, nil
 }
 
@@ -88,8 +90,24 @@ func (s *sessions) sign(text []byte) []byte {
 	return mac.Sum(text)
 }
 
-// of returns the session of a request, if it has one that runs.
-func (s *sessions) of(r *http.Request) (sessionID, bool) {
+// of returns the session of a request, if it has one that runs. The error is one of
+// Redis: the cookie is good, but whether its session was ended is not known.
+func (s *sessions) of(r *http.Request) (sessionID, bool, error) {
+	id, ok := s.signed(r)
+	if !ok {
+		return id, false, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), redisTimeout)
+	defer cancel()
+	ended, err := s.rdb.Exists(ctx, logoutKey(id)).Result()
+	if err != nil {
+		return id, false, fmt.Errorf("look whether the session was ended: %w", err)
+	}
+	return id, ended == 0, nil
+}
+
+// signed returns the session of a cookie that we made and that has not expired.
+func (s *sessions) signed(r *http.Request) (sessionID, bool) {
 	var id sessionID
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
@@ -108,28 +126,23 @@ func (s *sessions) of(r *http.Request) (sessionID, bool) {
 		return id, false
 	}
 	copy(id[:], text)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ended := s.ended[id]
-	return id, !ended
+	return id, true
 }
 
-// end ends a session and takes the cookie away.
-func (s *sessions) end(w http.ResponseWriter, r *http.Request, id sessionID) {
-	s.mu.Lock()
-	now := s.now()
-	oldest := id
-	for other, end := range s.ended {
-		if !now.Before(end) {
-			delete(s.ended, other)
-		} else if oldest == id || end.Before(s.ended[oldest]) {
-			oldest = other
-		}
-	}
-	if len(s.ended) >= endedMost {
-		delete(s.ended, oldest)
-	}
-	s.ended[id] = now.Add(sessionLife)
-	s.mu.Unlock()
+// end takes the cookie away and ends its session for every gateway.
+func (s *sessions) end(w http.ResponseWriter, r *http.Request, id sessionID) error {
 	http.SetCookie(w, s.cookie(r, "", -1))
+	ctx, cancel := context.WithTimeout(r.Context(), redisTimeout)
+	defer cancel()
+	if err := s.rdb.Set(ctx, logoutKey(id), "", sessionLife).Err(); err != nil {
+		return fmt.Errorf("keep the logout: %w", err)
+	}
+	return nil
+}
+
+// logoutKey is where Redis keeps that a session was ended. A hash: whoever reads
+// Redis learns no session.
+func logoutKey(id sessionID) string {
+	sum := sha256.Sum256(id[:])
+	return "edgepurge:logout:" + hex.EncodeToString(sum[:16])
 }
