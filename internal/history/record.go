@@ -26,6 +26,8 @@ type Request struct {
 	Asked time.Time
 	// Accepted is when it was told that the request is stored. Waits begin here.
 	Accepted time.Time
+	// Priority decides whom the item may pass; empty is tasks.Normal. Only Stuck looks at it.
+	Priority tasks.Priority
 	// Settle and NotBefore are the request's own: an earlier call does not count.
 	Settle    time.Duration
 	NotBefore time.Time
@@ -40,7 +42,7 @@ func Requests(p tasks.Purge, asked, accepted time.Time) []Request {
 			lane := p.Lane(kind)
 			records = append(records, Request{
 				ID: p.ID, Family: Family{lane.Project, lane.Kind, lane.Operation, lane.Target}, Items: items,
-				Asked: asked, Accepted: accepted, Settle: p.Settle, NotBefore: p.NotBefore,
+				Asked: asked, Accepted: accepted, Settle: p.Settle, NotBefore: p.NotBefore, Priority: lane.Priority,
 			})
 		}
 	}
