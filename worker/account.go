@@ -21,11 +21,20 @@ type account struct {
 	timeout  time.Duration
 	projects map[string]Project
 	rest     *Project // the entry "*", if it belongs to this account
-	pending  atomic.Int64
+	// What is due, or soon will be, and what is scheduled for later, as the sweep last
+	// counted them.
+	due, scheduled atomic.Int64
 }
 
-// isFull reports whether the backlog was full when the sweep last counted it.
-func (a *account) isFull() bool { return a.Backlog.Max > 0 && a.pending.Load() >= int64(a.Backlog.Max) }
+// isFull reports whether the backlog of what is due was full when the sweep last counted it.
+func (a *account) isFull() bool { return a.isTooMuch(&a.due) }
+
+// isScheduleFull is isFull for what is scheduled for later.
+func (a *account) isScheduleFull() bool { return a.isTooMuch(&a.scheduled) }
+
+func (a *account) isTooMuch(n *atomic.Int64) bool {
+	return a.Backlog.Max > 0 && n.Load() >= int64(a.Backlog.Max)
+}
 
 // leaseMargin is how much longer than its timeout a call may keep its batch:
 // time for the answer to be written down.

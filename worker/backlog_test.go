@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -32,7 +33,7 @@ func TestBacklog_Full(t *testing.T) {
 				require.NoError(t, sweep.backlogs(t.Context()))
 				require.NoError(t, ask("c"), "there is room for one more")
 				require.NoError(t, sweep.backlogs(t.Context()))
-				assert.EqualValues(t, 3, l.accounts["default"].pending.Load())
+				assert.EqualValues(t, 3, l.accounts["default"].due.Load())
 
 				err := ask("d")
 				require.ErrorContains(t, err, "backlog_full: more than 3 items of account \"default\" are pending")
@@ -45,4 +46,36 @@ func TestBacklog_Full(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is scheduled for later is bounded apart: an embargo keeps out neither what is due
+// nor another project, and what is due bounds what becomes due.
+func TestBacklog_ScheduledIsCountedApart(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		c := testConfig(nowhere)
+		c.Accounts[0].Backlog = Backlog{Max: 3, WhenFull: FullDead}
+		l := newLab(t, c, rdb)
+		sweep := &sweep{lanes: l.lanes, metrics: l.intake.metrics, pacers: map[string]*pacer{
+			"default": {account: l.accounts["default"]},
+		}}
+		ask := func(p tasks.Purge) error {
+			err := l.intake.ProcessTask(t.Context(), requestTask(t, p))
+			require.NoError(t, sweep.backlogs(t.Context()))
+			return err
+		}
+		tomorrow := time.Now().Add(24 * time.Hour)
+		require.NoError(t, ask(tasks.Purge{Tags: []string{"a", "b", "c"}, NotBefore: tomorrow}))
+		for _, p := range []tasks.Purge{
+			{Tags: []string{"d"}, NotBefore: tomorrow},
+			{Tags: []string{"d"}, Settle: time.Hour},
+		} {
+			require.ErrorContains(t, ask(p), `backlog_full: more than 3 items of account "default" are scheduled for later`)
+		}
+		require.NoError(t, ask(tasks.Purge{Tags: []string{"e"}}), "what is due has room")
+		require.NoError(t, ask(tasks.Purge{Tags: []string{"f"}, Priority: tasks.Urgent}), "urgent too")
+		require.NoError(t, ask(tasks.Purge{Project: "other", Tags: []string{"g"}, Settle: 2 * time.Second}), "soon is not later")
+		for _, p := range []tasks.Purge{{Tags: []string{"h"}}, {Tags: []string{"h"}, NotBefore: tomorrow}} {
+			require.ErrorContains(t, ask(p), `backlog_full: more than 3 items of account "default" are pending`)
+		}
+	})
 }

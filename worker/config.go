@@ -102,8 +102,10 @@ type Retry struct {
 
 // Backlog bounds how many items of an account may be pending.
 type Backlog struct {
-	// Max is looked at every few seconds, so a flood overshoots it a little.
-	// 0 is unlimited. Default 2,000,000, some 300 MB of Redis's memory.
+	// Max bounds the items that are due within a minute, and apart from them those that
+	// are scheduled for later: an embargo never keeps out what is due. It is looked at
+	// every few seconds, so a flood overshoots it a little. 0 is unlimited. Default
+	// 2,000,000, some 300 MB of Redis's memory; both together take twice that.
 	Max int
 	// WhenFull is what becomes of requests meanwhile. Default FullWait.
 	WhenFull WhenFull

@@ -54,8 +54,8 @@ func (in *intake) absorb(ctx context.Context, p *tasks.Purge) error {
 		return in.buryPart(ctx, partOf(p), NoAccount, fmt.Errorf(
 			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
 	}
-	if a.isFull() {
-		return in.refuse(ctx, a, partOf(p))
+	if why := a.noRoom(p, time.Now()); why != nil {
+		return in.refuse(ctx, a, partOf(p), why)
 	}
 	receipt, err := in.track(ctx, a, p)
 	if err != nil {
@@ -84,10 +84,24 @@ func (in *intake) absorb(ctx context.Context, p *tasks.Purge) error {
 	return nil
 }
 
+// noRoom says why the backlog has no room for a request; nil: it has. What is scheduled
+// for later never keeps out what is due. A request for later needs room in both, since it
+// moves from the one to the other. The time is the worker's own: nothing but memory
+// depends on it.
+func (a *account) noRoom(p *tasks.Purge, now time.Time) error {
+	switch {
+	case a.isFull():
+		return fmt.Errorf("more than %d items of account %q are pending: see accounts[].backlog, and what keeps them in `edgepurge status`",
+			a.Backlog.Max, a.Name)
+	case a.isScheduleFull() && (p.NotBefore.Sub(now) > lanes.Soon || p.Settle > lanes.Soon):
+		return fmt.Errorf("more than %d items of account %q are scheduled for later (not_before, settle): see accounts[].backlog",
+			a.Backlog.Max, a.Name)
+	}
+	return nil
+}
+
 // refuse keeps a request out of a backlog that is full.
-func (in *intake) refuse(ctx context.Context, a *account, of part) error {
-	err := fmt.Errorf("more than %d items of account %q are pending: see accounts[].backlog, and what keeps them in `edgepurge status`",
-		a.Backlog.Max, a.Name)
+func (in *intake) refuse(ctx context.Context, a *account, of part, err error) error {
 	if a.Backlog.WhenFull == FullDead {
 		return in.buryPart(ctx, of, BacklogFull, err)
 	}

@@ -116,14 +116,17 @@ func (s *sweep) collapses(ctx context.Context) error {
 
 // fill notes how full the backlog of an account is.
 func (s *sweep) fill(a *account, waiting map[string]lanes.Waiting) {
-	var n int64
+	var due, scheduled int64
 	for _, w := range waiting {
-		n += w.Items
+		due += w.Items - w.Scheduled
+		scheduled += w.Scheduled
 	}
-	was := a.isFull()
-	a.pending.Store(n)
-	if is := a.isFull(); is != was {
-		s.log.Warn().Str("account", a.Name).Int64("pending", n).Int("max", a.Backlog.Max).Bool("full", is).
+	wasFull, wasScheduleFull := a.isFull(), a.isScheduleFull()
+	a.due.Store(due)
+	a.scheduled.Store(scheduled)
+	if a.isFull() != wasFull || a.isScheduleFull() != wasScheduleFull {
+		s.log.Warn().Str("account", a.Name).Int64("due", due).Int64("scheduled", scheduled).Int("max", a.Backlog.Max).
+			Bool("full", a.isFull()).Bool("schedule_full", a.isScheduleFull()).
 			Str("when_full", string(a.Backlog.WhenFull)).Msg("the backlog became full, or has room again")
 	}
 }
