@@ -120,7 +120,7 @@ func (t *attempts) try(ctx context.Context, a *account, b lanes.Batch, attempt i
 		if err := t.lanes.Settle(ctx, a.Name, b, lanes.Died); err != nil {
 			return err
 		}
-		if err := t.finish(ctx, a, b, attempt, false); err != nil {
+		if err := t.finish(ctx, a, b, attempt, j.provesToken()); err != nil {
 			return err
 		}
 		return &letterError{reason: j.Reason, cause: withoutReason(&j.Letter)}

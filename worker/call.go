@@ -89,7 +89,7 @@ func (c *caller) carryOut(ctx context.Context, a *account, b lanes.Batch, j Judg
 		if err := c.lanes.Settle(ctx, a.Name, b, lanes.Died); err != nil {
 			return err
 		}
-		return c.finish(ctx, a, b, 1, false)
+		return c.finish(ctx, a, b, 1, j.provesToken())
 	}
 	return fmt.Errorf("batch %s: unknown verdict %d", b.ID, j.Verdict)
 }
@@ -127,8 +127,8 @@ func (c *caller) handBack(ctx context.Context, a *account, b lanes.Batch, attemp
 	return c.finish(ctx, a, b, attempt, false)
 }
 
-func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt int, succeeded bool) error {
-	lifted, err := c.lanes.Finish(ctx, a.Name, b, attempt, succeeded)
+func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt int, provesToken bool) error {
+	lifted, err := c.lanes.Finish(ctx, a.Name, b, attempt, provesToken)
 	if lifted {
 		c.log.Info().Str("account", a.Name).Str("project", b.Lane.Project).Msg("the probe succeeded: the hold is lifted")
 		c.adapt(ctx, a, b, lanes.Restarted, 0)

@@ -19,9 +19,9 @@ func scopeOf(v Verdict, project string) string {
 }
 
 // mayDie reports whether the batch becomes a dead letter. It does not when the
-// hold that its verdict asks for stands already (one expired token costs one
-// dead letter, not one a call) or when asynq's archive has no room: then its
-// items have gone back to their lane, to wait for the end of the hold.
+// hold that its verdict asks for is there already (one expired token costs one
+// dead letter, not one a call), when the call began before that hold was released,
+// or when asynq's archive has no room: then its items have gone back to their lane.
 func (c *caller) mayDie(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) (bool, error) {
 	full, err := c.archive.full()
 	if err != nil {
@@ -35,12 +35,12 @@ func (c *caller) mayDie(ctx context.Context, a *account, b lanes.Batch, attempt 
 		c.metrics.letters.WithLabelValues(string(reason)).Inc()
 		return true, nil
 	}
-	created, err := c.lanes.Hold(ctx, a.Name, scope, string(reason), j.Letter.Error(), b, attempt)
+	held, err := c.lanes.Hold(ctx, a.Name, scope, string(reason), j.Letter.Error(), b, attempt)
 	if err != nil {
 		return false, err
 	}
-	if created {
-		c.log.Error().Str("account", a.Name).Str("scope", scope).Str("reason", string(reason)).Str("detail", j.Letter.Error()).
+	if held.Created {
+		c.log.Error().Str("account", a.Name).Str("scope", held.Scope).Str("reason", string(reason)).Str("detail", j.Letter.Error()).
 			Msg("held: nothing of it is called until a probe succeeds or it is released")
 		if !full {
 			c.metrics.letters.WithLabelValues(string(reason)).Inc()

@@ -257,3 +257,59 @@ func TestHold_ExpiredTokenCostsOneLetter(t *testing.T) {
 	assert.Len(t, letters(t, rdb), 1)
 	assert.InDelta(t, 1, l.metric("edgepurge_buried_total"), 0)
 }
+
+// A 403 that says nothing of the token is the project's: a foreign or moved project
+// leaves the others alone.
+func TestHold_AForeignProjectLeavesTheOthersAlone(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		foreign := map[string]bool{"prj": true}
+		api := newAPI(t, emulator.Config{}, func(c call) *reply {
+			if foreign[c.Project] {
+				return &reply{status: 403, body: `{"error":{"code":"forbidden","message":"Not authorized"}}`}
+			}
+			return nil
+		})
+		l := newLab(t, testConfig(api.URL), rdb)
+		of := func(project, batch string) tasks.Call {
+			c := callNamed(batch, batch)
+			c.Lane = tagLane(project)
+			return c
+		}
+		require.ErrorIs(t, l.attempt(of("prj", "a")), asynq.SkipRetry)
+		require.Len(t, l.holds(), 1)
+		assert.Equal(t, lanes.ScopeProject("prj"), l.holds()[0].Scope)
+		require.NoError(t, l.attempt(of("good", "b")))
+		assert.Len(t, api.all(), 2)
+
+		foreign["second"], foreign["third"] = true, true
+		time.Sleep(2 * time.Millisecond) // the success was before that
+		require.ErrorIs(t, l.attempt(of("second", "c")), asynq.SkipRetry)
+		assert.Len(t, l.holds(), 2, "the token worked since the first refusal")
+		require.ErrorIs(t, l.attempt(of("third", "d")), asynq.SkipRetry)
+		assert.Len(t, l.holds(), 4, "now the account, too")
+		require.NoError(t, l.attempt(of("good", "e")))
+		assert.Equal(t, []string{"e"}, l.pending(tagLane("good")))
+		assert.Contains(t, l.logs.String(), `"scope":"account"`)
+	})
+}
+
+// A 400 shows that token and project were taken: only the items were refused.
+func TestHold_AProbeAnswered400LiftsIt(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+			api := answering(t, &forbidden)
+			l := newLab(t, testConfig(api.URL), rdb)
+			require.ErrorIs(t, l.attempt(callNamed("b", "x")), asynq.SkipRetry)
+			require.Len(t, l.holds(), 1)
+			api.setAnswer(func(call) *reply { return &reply{status: 400} })
+			l.probeNow(lanes.ScopeAccount)
+			err := l.attempt(callNamed("c", items(n)...))
+			if n == 1 {
+				require.ErrorIs(t, err, asynq.SkipRetry, "its item is bad all the same")
+			} else {
+				require.NoError(t, err)
+			}
+			assert.Empty(t, l.holds())
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/vercel"
 	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
 // Verdict is what becomes of a call after its answer.
@@ -21,7 +22,7 @@ const (
 	Split                      // some item is at fault: try the halves
 	Dead                       // it cannot succeed
 	HoldAccount                // dead, and so would be every call of the account
-	HoldProject                // dead, and so would be every call of the project
+	HoldProject                // dead, and so would be every call of the project, if not of the account
 )
 
 var verdictNames = [...]string{"done", "wait", "retry", "split", "dead", "hold_account", "hold_project"}
@@ -39,21 +40,21 @@ type Reason string
 const (
 	NoReason       Reason = ""
 	RateLimited    Reason = "rate_limited"
-	Unreachable    Reason = "unreachable"     // network, timeout, broken answer
-	ServerError    Reason = "server_error"    // 5xx
-	TryLater       Reason = "try_later"       // 408, 425
-	BadRequest     Reason = "bad_request"     // 400
-	Unauthorized   Reason = "unauthorized"    // 401
-	Forbidden      Reason = "forbidden"       // 403
-	PaymentDue     Reason = "payment_due"     // 402
-	ProjectMissing Reason = "project_missing" // 404
-	ProjectGone    Reason = "project_gone"    // 410
-	Refused        Reason = "refused"         // any other 4xx
-	Redirected     Reason = "redirected"      // 3xx: vercel.url leads somewhere else
-	ArchiveFull    Reason = "archive_full"    // dead letters wait because asynq's archive would trim
-	BacklogFull    Reason = "backlog_full"    // more is pending than accounts[].backlog.max
-	NoAccount      Reason = "no_account"      // a request whose project belongs to no account
-	Invalid        Reason = "invalid"         // a payload that this worker cannot read
+	Unreachable    Reason = "unreachable"         // network, timeout, broken answer
+	ServerError    Reason = "server_error"        // 5xx
+	TryLater       Reason = "try_later"           // 408, 425
+	BadRequest     Reason = "bad_request"         // 400
+	Unauthorized   Reason = "unauthorized"        // 401
+	Forbidden      Reason = lanes.ReasonForbidden // 403
+	PaymentDue     Reason = "payment_due"         // 402
+	ProjectMissing Reason = "project_missing"     // 404
+	ProjectGone    Reason = "project_gone"        // 410
+	Refused        Reason = "refused"             // any other 4xx
+	Redirected     Reason = "redirected"          // 3xx: vercel.url leads somewhere else
+	ArchiveFull    Reason = "archive_full"        // dead letters wait because asynq's archive would trim
+	BacklogFull    Reason = "backlog_full"        // more is pending than accounts[].backlog.max
+	NoAccount      Reason = "no_account"          // a request whose project belongs to no account
+	Invalid        Reason = "invalid"             // a payload that this worker cannot read
 )
 
 // LetterReasons lists the reasons that a dead letter can have, as metric labels.
@@ -80,6 +81,10 @@ type Judgment struct {
 	Letter tasks.Verdict
 }
 
+// provesToken reports whether Vercel took the token and the project, and refused the
+// items at most.
+func (j Judgment) provesToken() bool { return j.Verdict == Done || j.Reason == BadRequest }
+
 // isPlain reports whether the end of the call is all there is to write down.
 func (j Judgment) isPlain() bool { return j.Verdict == Done && j.Exhausted == 0 }
 
@@ -100,6 +105,9 @@ func judge(answer vercel.Answer, err error, kind tasks.Kind, n int, now time.Tim
 	}
 	j := Judgment{After: status.RetryAfter}
 	j.Verdict, j.Reason = classify(status.Status)
+	if j.Reason == Forbidden && (status.InvalidToken || status.MissingToken) {
+		j.Verdict = HoldAccount // else it may be the project's alone: lanes.Hold finds out
+	}
 	switch j.Verdict {
 	case Wait:
 		j.Limit = status.Limit.Limit
@@ -130,7 +138,7 @@ func classify(status int) (Verdict, Reason) {
 	case http.StatusUnauthorized:
 		return HoldAccount, Unauthorized
 	case http.StatusForbidden:
-		return HoldAccount, Forbidden
+		return HoldProject, Forbidden
 	case http.StatusPaymentRequired:
 		return HoldProject, PaymentDue
 	case http.StatusNotFound:

@@ -34,7 +34,7 @@ func rulingOf(status int) ruling {
 	case 402:
 		return ruling{HoldProject, HoldProject, PaymentDue}
 	case 403:
-		return ruling{HoldAccount, HoldAccount, Forbidden}
+		return ruling{HoldProject, HoldProject, Forbidden}
 	case 404:
 		return ruling{HoldProject, HoldProject, ProjectMissing}
 	case 408, 425:
@@ -269,6 +269,24 @@ func TestJudge_ClientRefuses(t *testing.T) {
 	assert.Equal(t, Invalid, got.Reason)
 	assert.Equal(t, "none", statusLabel(got))
 	assert.Contains(t, got.Letter.Message, "Vercel takes no target for source images")
+}
+
+// Without a mark a 403 may be about the project alone.
+func TestJudge_WhoA403IsAbout(t *testing.T) {
+	for body, want := range map[string]Verdict{
+		`{"error":{"code":"forbidden","message":"Not authorized","invalidToken":true}}`: HoldAccount,
+		`{"error":{"code":"forbidden","message":"No token","missingToken":true}}`:       HoldAccount,
+		`{"error":{"code":"forbidden","message":"Not authorized"}}`:                     HoldProject,
+		"": HoldProject,
+	} {
+		answer, err := ask(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, body)
+		})
+		got := judge(answer, err, tasks.Tag, 1, time.Now())
+		assert.Equal(t, want, got.Verdict, body)
+		assert.Equal(t, Forbidden, got.Reason, body)
+	}
 }
 
 func TestJudge_LettersSayWhatToDo(t *testing.T) {

@@ -42,7 +42,7 @@ func TestGauges(t *testing.T) {
 		require.NoError(t, rdb.ZAddXX(t.Context(), key, redis.Z{Score: float64(time.Now().Add(-time.Minute).UnixMilli()), Member: "a"}).Err())
 		batch := lanes.Batch{ID: "b1", Lane: tagLane("stranger-1")}
 		for _, scope := range []string{lanes.ScopeAccount, lanes.ScopeProject("stranger-1"), lanes.ScopeProject("stranger-2")} {
-			_, err := l.lanes.Hold(t.Context(), "default", scope, "forbidden", "no", batch, 1)
+			_, err := l.lanes.Hold(t.Context(), "default", scope, "redirected", "no", batch, 1)
 			require.NoError(t, err)
 		}
 		require.NoError(t, sweep.backlogs(t.Context()))

@@ -296,7 +296,8 @@ const bulkPatience = time.Minute
 // order says in which order the ready lanes of an account are served: urgent
 // before the others, then the project that was served longest ago, so that one
 // project's backlog does not starve another's, and within a project the lane
-// that waits longest. It is a pure function.
+// that waits longest. What probes a held account comes from another project than the
+// one that failed, if there is any. It is a pure function.
 func order(view lanes.View) []tasks.Lane {
 	class := func(r lanes.Ready) int {
 		switch {
@@ -307,9 +308,16 @@ func order(view lanes.View) []tasks.Lane {
 		}
 		return 1
 	}
+	failed := func(r lanes.Ready) int {
+		if view.Failed != "" && r.Lane.Project == view.Failed {
+			return 1
+		}
+		return 0
+	}
 	ready := slices.Clone(view.Ready)
 	slices.SortStableFunc(ready, func(a, b lanes.Ready) int {
 		return cmp.Or(
+			cmp.Compare(failed(a), failed(b)),
 			cmp.Compare(class(a), class(b)),
 			a.ProjectServed.Compare(b.ProjectServed),
 			a.Since.Compare(b.Since),

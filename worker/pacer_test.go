@@ -88,6 +88,15 @@ func TestOrder_WithinAProjectTheLaneThatWaitsLongest(t *testing.T) {
 	assert.Equal(t, []tasks.Lane{long.Lane, short.Lane}, got)
 }
 
+// Else an urgent lane of the project that failed would take every probe.
+func TestOrder_AProbePrefersAnotherProject(t *testing.T) {
+	bad, good := ready("bad", tasks.Urgent, 50, 50), ready("good", tasks.Bulk, 0, 0)
+	view := lanes.View{Now: epoch, Ready: []lanes.Ready{bad, good}, Failed: "bad"}
+	assert.Equal(t, []tasks.Lane{good.Lane, bad.Lane}, order(view))
+	view.Failed = ""
+	assert.Equal(t, []tasks.Lane{bad.Lane, good.Lane}, order(view))
+}
+
 func TestOrder_StableAndLeavesTheViewAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var view lanes.View

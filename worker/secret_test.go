@@ -39,7 +39,7 @@ func TestToken_NeverLeaks(t *testing.T) {
 		{"302", func(call) *reply { return echo(302) }, "hold_account", 1},
 		{"400", func(call) *reply { return echo(400) }, "dead", 1},
 		{"401", func(call) *reply { return echo(401) }, "hold_account", 1},
-		{"403", func(call) *reply { return echo(403) }, "hold_account", 1},
+		{"403", func(call) *reply { return echo(403) }, "hold_project", 1},
 		{"404", func(call) *reply { return echo(404) }, "hold_project", 1},
 		{"429", func(call) *reply { return echo(429) }, "wait", 0},
 		{"503", func(call) *reply { return echo(503) }, "retry", 1},

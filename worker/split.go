@@ -41,5 +41,5 @@ func (c *caller) split(ctx context.Context, a *account, b lanes.Batch, attempt i
 		}
 		from = to
 	}
-	return c.finish(ctx, a, b, attempt, false)
+	return c.finish(ctx, a, b, attempt, j.provesToken())
 }

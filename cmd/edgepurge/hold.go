@@ -19,7 +19,11 @@ func newHoldCommand(a *app) *cobra.Command {
 		Short: "Show and release what is held",
 		Long: `A hold pauses an account or a project whose calls cannot succeed, for an expired
 token say. What is asked for waits; a worker probes with one call after 1 minute,
-then 2, 4 … 15, and the first success lifts the hold.`,
+then 2, 4 … 15, and the first one that Vercel lets in lifts the hold.
+
+A 401 or a 403 for a bad token holds the account. A 402, 404, 410 or any other 403
+holds the project; the account too, if two projects get such a 403 and no call succeeds
+in between.`,
 		Example: `  edgepurge hold list
   edgepurge hold release acme`,
 		Args: knownCommand,

@@ -48,6 +48,7 @@ func (c *Client) read(resp *http.Response, body []byte, now time.Time) (Answer, 
 		RetryAfter:   parseRetryAfter(resp.Header.Get("Retry-After"), theirs),
 		Limit:        a.Limit,
 		InvalidToken: e.invalidToken,
+		MissingToken: e.missingToken,
 	}
 }
 

@@ -12,6 +12,7 @@ type envelope struct {
 	found         bool
 	code, message string
 	invalidToken  bool
+	missingToken  bool
 	limit         bodyLimit
 }
 
@@ -46,6 +47,7 @@ func parseEnvelope(body []byte) envelope {
 func readEnvelope(fields map[string]json.RawMessage) envelope {
 	e := envelope{found: true, code: scalar(fields["code"]), message: scalar(fields["message"])}
 	_ = json.Unmarshal(fields["invalidToken"], &e.invalidToken)
+	_ = json.Unmarshal(fields["missingToken"], &e.missingToken)
 	var limit map[string]json.RawMessage
 	if json.Unmarshal(fields["limit"], &limit) == nil {
 		e.limit = bodyLimit{

@@ -14,6 +14,7 @@ func TestParseEnvelope(t *testing.T) {
 		`{"err":{"code":"c","message":"m"}}`:             {found: true, code: "c", message: "m"},
 		`{"error":null,"err":{"code":"c"}}`:              {found: true, code: "c"},
 		`{"error":{"code":"c","invalidToken":true}}`:     {found: true, code: "c", invalidToken: true},
+		`{"error":{"code":"c","missingToken":true}}`:     {found: true, code: "c", missingToken: true},
 		`{"error":{"code":404,"message":["m"]}}`:         {found: true, code: "404"},
 		`{"error":{"message":"m","invalidToken":"yes"}}`: {found: true, message: "m"},
 		`{"error":{}}`:                  {found: true},

@@ -26,6 +26,8 @@ type StatusError struct {
 	Limit RateLimit
 	// InvalidToken is what Vercel adds to a 403 for a bad or expired token.
 	InvalidToken bool
+	// MissingToken is what Vercel adds to a 403 for a request that came without a token.
+	MissingToken bool
 }
 
 func (e *StatusError) Error() string {

@@ -27,6 +27,9 @@ type View struct {
 	Ready []Ready   // earliest first within each priority, urgent first
 	Next  time.Time // when the next lane becomes ready; zero: none is waiting
 	Held  bool      // a hold stands, of the account or of a project
+	// Failed is the project whose call failed last while the account is held: a probe
+	// had better be of another one. Empty: the account is not held.
+	Failed string
 }
 
 // Idle reports whether nothing of the account is pending or held.
@@ -44,6 +47,13 @@ func (l *Lanes) Peek(ctx context.Context, account string) (View, error) {
 		return View{}, fmt.Errorf("peek at account %s: %w", account, err)
 	}
 	view := View{Now: millis(reply[0]), Next: millis(reply[1]), Held: integer(reply[3]) == 1}
+	if text, _ := reply[4].(string); text != "" {
+		h, err := decodeHold(ScopeAccount, text)
+		if err != nil {
+			return View{}, fmt.Errorf("peek at account %s: read its hold: %w", account, err)
+		}
+		view.Failed = h.Project
+	}
 	found, _ := reply[2].([]any)
 	for _, f := range found {
 		row, _ := f.([]any)

@@ -37,6 +37,8 @@ type Hold struct {
 	Since  time.Time     `json:"since"`
 	Next   time.Time     `json:"next_probe"`
 	Step   time.Duration `json:"-"`
+	// Project is whose call failed last; empty: not known.
+	Project string `json:"-"`
 }
 
 type wireHold struct {
@@ -45,26 +47,47 @@ type wireHold struct {
 	Since  float64 `json:"since"`
 	Next   float64 `json:"next"`
 	Step   float64 `json:"step"`
+	// Project is whose call failed last; workers before 0.2 did not write it.
+	Project string `json:"project"`
+}
+
+// ReasonForbidden is the reason of a project's hold that may concern its whole
+// account: Hold holds that too once a second project is refused for this reason and
+// no call has succeeded in between.
+const ReasonForbidden = "forbidden"
+
+// Held is the answer to Hold.
+type Held struct {
+	// Created says that this call made a hold; false: there was one already, or the
+	// call began before the last one was released or lifted.
+	Created bool
+	// Scope is what stands still: the one that was asked for, or the account.
+	Scope string
 }
 
 // Hold pauses a scope because a call with the batch failed: what is pending stays
-// pending. It reports whether this made the hold; false means that the scope was
-// held already. A failed probe doubles the time to the next one, from 1 up to 15
-// minutes. The probe is noted as when the account is due. A second Hold for the same
-// attempt answers as the first did.
-func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string, b Batch, attempt int) (created bool, err error) {
-	reply, err := holdScript.Run(ctx, l.rdb, []string{keysOf(account).hold()},
+// pending. A failed probe doubles the time to the next one, from 1 up to 15 minutes.
+// The probe is noted as when the account is due. A second Hold for the same attempt
+// answers as the first did.
+func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string, b Batch, attempt int) (Held, error) {
+	k := keysOf(account)
+	reply, err := holdScript.Run(ctx, l.rdb, []string{k.hold(), k.holdsEnded()},
 		scope, reason, detail, flag(b.Probe), firstProbe.Milliseconds(), longestProbe.Milliseconds(),
-		fmt.Sprintf("%s#%d", b.ID, attempt)).Slice()
+		fmt.Sprintf("%s#%d", b.ID, attempt), b.Lane.Project, b.ClaimedAt.UnixMilli()).Slice()
 	if err != nil {
-		return false, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
+		return Held{}, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
 	}
 	text, _ := reply[1].(string)
-	h, err := decodeHold(scope, text)
-	if err != nil {
-		return false, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
+	held := Held{Created: reply[0] == "created"}
+	held.Scope, _ = reply[2].(string)
+	if text == "" {
+		return held, nil // too late to say anything
 	}
-	return reply[0] == "created", l.hint(ctx, account, h.Next)
+	h, err := decodeHold(held.Scope, text)
+	if err != nil {
+		return Held{}, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
+	}
+	return held, l.hint(ctx, account, h.Next)
 }
 
 // Holds lists the holds of an account.
@@ -92,13 +115,15 @@ func decodeHold(scope, text string) (Hold, error) {
 	return Hold{
 		Scope: scope, Reason: w.Reason, Detail: w.Detail,
 		Since: time.UnixMilli(int64(w.Since)), Next: time.UnixMilli(int64(w.Next)),
-		Step: time.Duration(w.Step) * time.Millisecond,
+		Step: time.Duration(w.Step) * time.Millisecond, Project: w.Project,
 	}, nil
 }
 
 // Release ends a hold by hand and wakes the workers. It reports whether there was one.
+// The failure of a call that began before makes no new hold.
 func (l *Lanes) Release(ctx context.Context, account, scope string) (bool, error) {
-	n, err := l.rdb.HDel(ctx, keysOf(account).hold(), scope).Result()
+	k := keysOf(account)
+	n, err := releaseScript.Run(ctx, l.rdb, []string{k.hold(), k.holdsEnded()}, scope).Int()
 	if err != nil {
 		return false, fmt.Errorf("release %s of account %s: %w", scope, account, err)
 	}

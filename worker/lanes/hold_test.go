@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 
 func (r *rig) hold(scope string, probe bool) bool {
 	r.t.Helper()
-	created, err := r.Hold(r.ctx(), r.pace.Account, scope, "forbidden", "HTTP 403: no", Batch{ID: r.id("batch-"), Probe: probe}, 1)
+	held, err := r.Hold(r.ctx(), r.pace.Account, scope, "forbidden", "HTTP 403: no", Batch{ID: r.id("batch-"), Probe: probe}, 1)
 	require.NoError(r.t, err)
-	return created
+	return held.Created
 }
 
 func (r *rig) holds() []Hold {
@@ -244,4 +245,151 @@ func TestHold_EmptiedLaneStaysVisible(t *testing.T) {
 	s, err := r.Status(r.ctx(), r.pace.Account, r.pace.Per)
 	require.NoError(t, err)
 	require.Len(t, s.Lanes, 1)
+}
+
+// refuse is what a worker does with a 403 that says nothing of the token.
+func (r *rig) refuse(b Batch) Held {
+	r.t.Helper()
+	held, err := r.Hold(r.ctx(), r.pace.Account, ScopeProject(b.Lane.Project), ReasonForbidden, "HTTP 403", b, 1)
+	require.NoError(r.t, err)
+	return held
+}
+
+func (r *rig) scopes() []string {
+	r.t.Helper()
+	var all []string
+	for _, h := range r.holds() {
+		all = append(all, h.Scope)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Two calls are under way when the token expires. The second answer comes when the
+// operator has released what the first one held: it must not hold it again.
+func TestHold_ALateFailureDoesNotHoldAgain(t *testing.T) {
+	for _, scope := range []string{ScopeAccount, ScopeProject("prj")} {
+		each(t, func(r *rig) {
+			hold := func(b Batch) bool {
+				held, err := r.Hold(r.ctx(), r.pace.Account, scope, "unauthorized", "HTTP 401", b, 1)
+				require.NoError(r.t, err)
+				return held.Created
+			}
+			r.absorb(normal, numbered(48)...)
+			first, second := r.claim(normal), r.claim(normal)
+			require.True(r.t, hold(first))
+			released, err := r.Release(r.ctx(), "acme", scope)
+			require.NoError(r.t, err)
+			require.True(r.t, released)
+			assert.False(r.t, hold(second), scope)
+			assert.Empty(r.t, r.holds(), scope)
+
+			r.pass(2 * time.Millisecond)
+			assert.True(r.t, hold(r.claim(normal)), "a call that began after it holds")
+		})
+	}
+}
+
+// As above, but a probe lifted the hold.
+func TestHold_ALateFailureAfterAProbe(t *testing.T) {
+	r := simulated(t)
+	r.absorb(normal, numbered(48)...)
+	first, late := r.claim(normal), r.claim(normal)
+	_, err := r.Hold(r.ctx(), "acme", ScopeAccount, "unauthorized", "HTTP 401", first, 1)
+	require.NoError(t, err)
+	r.pass(time.Minute)
+	assert.True(t, r.finish(r.claim(normal), true))
+	assert.False(t, r.refuse(late).Created, "of its project neither: the whole account was tried")
+	assert.Empty(t, r.holds())
+}
+
+func TestHold_OneForbiddenProjectIsHeldAlone(t *testing.T) {
+	each(t, func(r *rig) {
+		r.absorb(normal, numbered(32)...)
+		r.absorb(inProject("good"), "a", "b")
+		assert.Equal(r.t, Held{true, ScopeProject("prj")}, r.refuse(r.claim(normal)))
+		r.refused(normal, RefusedProjectHeld)
+		r.claim(inProject("good"))
+	})
+}
+
+func TestHold_TwoForbiddenProjectsAreTheAccounts(t *testing.T) {
+	each(t, func(r *rig) {
+		for _, project := range []string{"a", "b", "c"} {
+			r.absorb(inProject(project), numbered(32)...)
+		}
+		a, b, c := r.claim(inProject("a")), r.claim(inProject("b")), r.claim(inProject("c"))
+		assert.Equal(r.t, Held{true, ScopeProject("a")}, r.refuse(a))
+		for range 2 { // the first reply was lost
+			assert.Equal(r.t, Held{true, ScopeAccount}, r.refuse(b))
+		}
+		assert.Equal(r.t, Held{false, ScopeAccount}, r.refuse(c), "it was under way")
+		assert.Equal(r.t, []string{ScopeAccount, ScopeProject("a"), ScopeProject("b")}, r.scopes())
+		r.refused(inProject("c"), RefusedHeld)
+		for _, h := range r.holds() {
+			if h.Scope == ScopeAccount {
+				assert.Equal(r.t, "HTTP 403 (project a was refused too)", h.Detail)
+				assert.Equal(r.t, "b", h.Project)
+			}
+		}
+	})
+}
+
+// Two foreign projects beside one that is well do not stop it.
+func TestHold_ASuccessInBetweenClearsTheAccount(t *testing.T) {
+	r := simulated(t)
+	for _, project := range []string{"a", "b", "good"} {
+		r.absorb(inProject(project), numbered(32)...)
+	}
+	r.refuse(r.claim(inProject("a")))
+	r.pass(time.Second)
+	r.finish(r.claim(inProject("good")), true)
+	assert.Equal(t, Held{true, ScopeProject("b")}, r.refuse(r.claim(inProject("b"))))
+	assert.Equal(t, []string{ScopeProject("a"), ScopeProject("b")}, r.scopes())
+}
+
+// A probe of a fresh project extends the hold of the account, without a letter; one of
+// a project that is held itself extends that hold only, so that others need not wait.
+func TestHold_WhatAForbiddenProbeExtends(t *testing.T) {
+	r := simulated(t)
+	for _, project := range []string{"a", "b", "c"} {
+		r.absorb(inProject(project), numbered(48)...)
+	}
+	r.refuse(r.claim(inProject("a")))
+	r.refuse(r.claim(inProject("b")))
+	steps := func() map[string]time.Duration {
+		all := map[string]time.Duration{}
+		for _, h := range r.holds() {
+			all[h.Scope] = h.Step
+		}
+		return all
+	}
+	r.pass(time.Minute)
+	probe := r.claim(inProject("a"))
+	require.True(t, probe.Probe)
+	assert.Equal(t, Held{false, ScopeProject("a")}, r.refuse(probe))
+	assert.Equal(t, map[string]time.Duration{ScopeAccount: time.Minute, ScopeProject("a"): 2 * time.Minute, ScopeProject("b"): time.Minute}, steps())
+	r.pass(time.Minute)
+	probe = r.claim(inProject("c"))
+	require.True(t, probe.Probe)
+	assert.Equal(t, Held{false, ScopeAccount}, r.refuse(probe))
+	assert.Equal(t, map[string]time.Duration{ScopeAccount: 2 * time.Minute, ScopeProject("a"): 2 * time.Minute, ScopeProject("b"): time.Minute}, steps())
+	assert.Equal(t, "c", r.peek().Failed)
+}
+
+func TestHold_AnAttemptOfTheFailedProjectGivesWay(t *testing.T) {
+	r := simulated(t)
+	r.absorb(normal, "a")
+	_, err := r.Hold(r.ctx(), "acme", ScopeAccount, "unauthorized", "HTTP 401", r.claim(normal), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "prj", r.peek().Failed)
+	r.pass(time.Minute)
+	again := r.acquire(Batch{ID: "again", Lane: normal, Items: []string{"x"}}, 2, false)
+	assert.Equal(t, RefusedHeld, again.Refused)
+	assert.Equal(t, 2*time.Second, again.Wait)
+	other := r.acquire(Batch{ID: "other", Lane: inProject("other"), Items: []string{"x"}}, 2, false)
+	require.NotNil(t, other.Batch)
+	assert.True(t, other.Batch.Probe)
+	r.pass(time.Minute + 2*time.Second)
+	assert.NotNil(t, r.acquire(Batch{ID: "again", Lane: normal, Items: []string{"x"}}, 2, false).Batch, "nobody else came")
 }

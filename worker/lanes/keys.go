@@ -39,6 +39,7 @@ func (k keys) bookedUrgent() string           { return k.prefix + "budget:booked
 func (k keys) state() string                  { return k.prefix + "budget:state" }
 func (k keys) spread(project string) string   { return k.prefix + "spread:" + project }
 func (k keys) hold() string                   { return k.prefix + "hold" }
+func (k keys) holdsEnded() string             { return k.prefix + "hold:ended" }
 func (k keys) served() string                 { return k.prefix + "served" }
 func (k keys) superseded() string             { return k.prefix + "superseded" }
 func (k keys) verdicts() string               { return k.prefix + "verdicts" }

@@ -39,6 +39,7 @@ func TestKeys(t *testing.T) {
 		{k.state(), "edgepurge:{acme}:budget:state"},
 		{k.spread("prj_abc"), "edgepurge:{acme}:spread:prj_abc"},
 		{k.hold(), "edgepurge:{acme}:hold"},
+		{k.holdsEnded(), "edgepurge:{acme}:hold:ended"},
 		{k.served(), "edgepurge:{acme}:served"},
 		{k.superseded(), "edgepurge:{acme}:superseded"},
 		{k.verdicts(), "edgepurge:{acme}:verdicts"},
@@ -68,7 +69,7 @@ func TestKeys_Family(t *testing.T) {
 // all lists every key that the account can have for a lane.
 func (k keys) all(lane tasks.Lane) []string {
 	return append(k.family(lane), k.lanes(), k.inflight(), k.batches(), k.budget(), k.booked(), k.bookedUrgent(), k.state(),
-		k.spread(lane.Project), k.hold(), k.served(), k.superseded(), k.verdicts(), k.absorbed("r/tag/0"), k.collapsed("c"),
+		k.spread(lane.Project), k.hold(), k.holdsEnded(), k.served(), k.superseded(), k.verdicts(), k.absorbed("r/tag/0"), k.collapsed("c"),
 		k.receipts(lane), k.origins(lane), k.carried("b"), receipt.CountsKey("acme", "r"))
 }
 

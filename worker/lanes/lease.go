@@ -84,15 +84,16 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 }
 
 // Finish ends the lease of a call and tells the budget when the call was over.
-// The success of a probe lifts the hold of its account and of its project; Finish
-// then reports true. A batch that is not leased any more is no error.
-func (l *Lanes) Finish(ctx context.Context, account string, b Batch, attempt int, succeeded bool) (lifted bool, err error) {
-	names, args := finishOf(account, b, attempt, succeeded)
+// A probe that the API let in (it succeeded, or only its items were refused) lifts the
+// hold of its account and of its project; Finish then reports true. A batch that is
+// not leased any more is no error.
+func (l *Lanes) Finish(ctx context.Context, account string, b Batch, attempt int, letIn bool) (lifted bool, err error) {
+	names, args := finishOf(account, b, attempt, letIn)
 	n, err := finishScript.Run(ctx, l.rdb, names, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("finish batch %s: %w", b.ID, err)
 	}
-	if !succeeded || !b.Probe {
+	if !letIn || !b.Probe {
 		return false, nil
 	}
 	// Even if n is 0: the reply that lifted the hold may have been lost.
@@ -100,9 +101,9 @@ func (l *Lanes) Finish(ctx context.Context, account string, b Batch, attempt int
 }
 
 // finishOf returns the keys and arguments of a finish.
-func finishOf(account string, b Batch, attempt int, succeeded bool) (names []string, args []any) {
+func finishOf(account string, b Batch, attempt int, letIn bool) (names []string, args []any) {
 	k := keysOf(account)
-	return []string{k.inflight(), k.batches(), k.budget(), k.hold()}, []any{b.ID, attempt, b.Lane.Project, flag(succeeded)}
+	return []string{k.inflight(), k.batches(), k.budget(), k.hold(), k.holdsEnded()}, []any{b.ID, attempt, b.Lane.Project, flag(letIn)}
 }
 
 // expiredMost bounds how many batches of dead workers one Expired reads.

@@ -148,8 +148,14 @@ func (m *model) end(b *stage, succeeded bool) {
 	require.NoError(m.rt, err)
 	b.running = false
 	if succeeded && leased && b.Probe {
-		delete(m.holds, ScopeAccount)
-		delete(m.holds, ScopeProject(b.Lane.Project))
+		scopes := []string{ScopeAccount, ScopeProject(b.Lane.Project)}
+		lifted := m.holds[scopes[0]] != nil || m.holds[scopes[1]] != nil
+		for _, scope := range scopes {
+			delete(m.holds, scope)
+			if lifted {
+				m.ended[scope] = m.nowMS()
+			}
+		}
 	}
 }
 
@@ -300,7 +306,18 @@ func (m *model) probe(t *rapid.T) {
 
 func (m *model) holdBecauseOf(t *rapid.T, b *stage) {
 	scope := rapid.SampledFrom([]string{ScopeAccount, ScopeProject(b.Lane.Project)}).Draw(t, "scope")
+	reason := "unauthorized"
+	if scope != ScopeAccount {
+		reason = "project_missing"
+	}
 	by := fmt.Sprintf("%s#%d", b.ID, b.attempt)
+	if max(m.ended[scope], m.ended[ScopeAccount]) >= b.ClaimedAt.UnixMilli() {
+		got, err := m.Hold(m.ctx(), "acme", scope, reason, "Not authorized", b.Batch, b.attempt)
+		require.NoError(m.rt, err)
+		require.False(m.rt, got.Created, "a call that began before the hold ended has no say")
+		m.giveBack(b)
+		return
+	}
 	switch h := m.holds[scope]; {
 	case h == nil:
 		m.holds[scope] = &held{next: m.nowMS() + 60_000, step: 60_000, by: by, created: true}
@@ -311,9 +328,9 @@ func (m *model) holdBecauseOf(t *rapid.T, b *stage) {
 	}
 	h := m.holds[scope]
 	for range rapid.IntRange(1, 2).Draw(t, "replies lost, and one") {
-		created, err := m.Hold(m.ctx(), "acme", scope, "forbidden", "Not authorized", b.Batch, b.attempt)
+		got, err := m.Hold(m.ctx(), "acme", scope, reason, "Not authorized", b.Batch, b.attempt)
 		require.NoError(m.rt, err)
-		require.Equal(m.rt, h.created && h.by == by, created, "one dead letter a hold")
+		require.Equal(m.rt, Held{Created: h.created && h.by == by, Scope: scope}, got, "one dead letter a hold")
 	}
 	if h.created && h.by == by {
 		m.bury(t, b)
@@ -328,6 +345,9 @@ func (m *model) release(t *rapid.T) {
 	released, err := m.Release(m.ctx(), "acme", scope)
 	require.NoError(m.rt, err)
 	require.Equal(m.rt, m.holds[scope] != nil, released)
+	if released {
+		m.ended[scope] = m.nowMS()
+	}
 	delete(m.holds, scope)
 }
 

@@ -95,6 +95,7 @@ type model struct {
 	last    Absorption // for the repeats of go-redis
 	calls   []began
 	holds   map[string]*held
+	ended   map[string]int64 // when the hold of a scope ended last
 	paused  int64
 	most    map[tasks.Kind]int // learned
 }
@@ -353,7 +354,7 @@ func interleave(t *testing.T, rdb redis.UniversalClient, clock clock) {
 	rapid.Check(t, func(rt *rapid.T) {
 		require.NoError(rt, rdb.FlushAll(t.Context()).Err())
 		clock.SetTime(epoch)
-		m := &model{rig: newRig(rt, rdb), rt: rt, holds: map[string]*held{}, most: map[tasks.Kind]int{}}
+		m := &model{rig: newRig(rt, rdb), rt: rt, holds: map[string]*held{}, ended: map[string]int64{}, most: map[tasks.Kind]int{}}
 		m.clock = clock
 		m.pace.Linger, m.pace.MaxItems, m.pace.Full, m.pace.Lease = 200*time.Millisecond, 2, 2, 10*time.Second
 		m.pace.Calls, m.pace.Per, m.pace.Reserve = rapid.SampledFrom([]int{0, 5}).Draw(rt, "budget"), 5*time.Second, 1

@@ -19,6 +19,7 @@ var (
 	finishScript  = script("finish")
 	pauseScript   = script("pause")
 	holdScript    = script("hold")
+	releaseScript = script("release")
 	adaptScript   = script("adapt")
 	takeScript    = script("take")
 	buryScript    = script("bury")

@@ -22,6 +22,7 @@ local holds, is_probe = {}, false
 for _, scope in ipairs({ 'account', 'project:' .. project }) do
   local held, h = held_until(redis.call('HGET', hold, scope))
   if held and held ~= 'probe' then return refuse('held', held) end
+  if held and scope == 'account' and h.project == project and now < h.next + GIVE_WAY then return refuse('held', h.next + GIVE_WAY) end
   if held then holds[scope] = h; is_probe = true end
 end
 local wait, why = budget_wait(urgent)

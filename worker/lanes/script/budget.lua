@@ -67,6 +67,10 @@ local function held_until(text)
   return 'probe', h
 end
 
+-- GIVE_WAY is how long attempts of the project that failed leave an account's probe to
+-- calls of others; the pacer serves those first.
+local GIVE_WAY = 2000
+
 -- probe takes the one call that may look whether a hold's cause is gone.
 local function probe(scope, h)
   h.next = now + math.max(h.step, pace.lease)

@@ -1,8 +1,8 @@
--- finish(a call): its lease ends, the budget learns when it was over, and the
--- success of a probe lifts the holds it probed.
--- KEYS inflight, batches, budget, hold
--- ARGV batch id, attempt, project, succeeded
-local inflight, batches, budget, hold = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- finish(a call): its lease ends, the budget learns when it was over, and a probe
+-- that was let in lifts the holds it probed.
+-- KEYS inflight, batches, budget, hold, ended
+-- ARGV batch id, attempt, project, whether the API let the call in
+local inflight, batches, budget, hold, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local batch = ARGV[1]
 --#include time
 redis.call('ZADD', budget, 'XX', ms(now), batch .. '#' .. ARGV[2])
@@ -12,8 +12,12 @@ if not record then return 0 end
 if string.match(record, '"attempt":(%d+)') ~= ARGV[2] then return 0 end -- the lease is a later attempt's
 redis.call('HDEL', batches, batch)
 redis.call('ZREM', inflight, batch)
-local lifted = 0
-if ARGV[4] == '1' and string.find(record, '"probe":true', 1, true) then
+if ARGV[4] ~= '1' or redis.call('EXISTS', hold) == 0 then return 0 end
+local lifted, at = 0, ms(now)
+if string.find(record, '"probe":true', 1, true) then
   lifted = redis.call('HDEL', hold, 'account', 'project:' .. ARGV[3])
 end
+if lifted > 0 then redis.call('HSET', ended, 'account', at, 'project:' .. ARGV[3], at) end
+redis.call('HSET', ended, 'success', at)
+redis.call('PEXPIRE', ended, 86400000)
 return lifted

@@ -1,4 +1,5 @@
--- peek(): which lanes may be served now, when the next one may, and whether any hold stands.
+-- peek(): which lanes may be served now, when the next one may, whether there is any hold,
+-- and the one of the account.
 -- KEYS ready x3, served, hold
 -- ARGV most lanes a priority
 --#include time
@@ -13,4 +14,4 @@ for p = 1, 3 do
   local later = redis.call('ZRANGEBYSCORE', KEYS[p], '(' .. ms(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if later[2] then next_at = math.min(next_at or math.huge, tonumber(later[2])) end
 end
-return { ms(now), ms(next_at or 0), lanes, redis.call('EXISTS', KEYS[5]) }
+return { ms(now), ms(next_at or 0), lanes, redis.call('EXISTS', KEYS[5]), redis.call('HGET', KEYS[5], 'account') or '' }
