@@ -218,7 +218,7 @@ func TestRequests(t *testing.T) {
 	require.Len(t, got, 2)
 	assert.Equal(t, history.Request{
 		ID: "1", Family: history.Family{Project: "shop", Kind: tasks.Tag, Operation: tasks.Delete, Target: tasks.Preview},
-		Items: []string{"a"}, Asked: at(1), Accepted: at(2), Settle: time.Second, NotBefore: at(9),
+		Items: []string{"a"}, Asked: at(1), Accepted: at(2), Priority: tasks.Normal, Settle: time.Second, NotBefore: at(9),
 	}, got[0])
 	assert.Equal(t, history.Family{Project: "shop", Kind: tasks.SrcImage, Operation: tasks.Delete}, got[1].Family, "images take no target")
 	report := history.Check(got, nil, nil)
