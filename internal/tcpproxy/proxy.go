@@ -108,11 +108,10 @@ func (p *Proxy) serve(client *net.TCPConn) {
 		return
 	}
 	c := &pair{client: client, server: conn.(*net.TCPConn)}
-	p.mu.Lock()
-	p.accepted++
-	c.silent, c.ended = p.fresh, p.closed
-	p.conns[c] = struct{}{}
-	p.mu.Unlock()
+	if !p.add(c) {
+		c.close()
+		return
+	}
 
 	var both sync.WaitGroup
 	both.Go(func() { p.pump(c, ToServer, c.server, c.client) })
@@ -122,6 +121,19 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	delete(p.conns, c)
 	p.mu.Unlock()
 	c.close()
+}
+
+// add takes a new pair in; false: the proxy has ended, and would not close it.
+func (p *Proxy) add(c *pair) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.accepted++
+	c.silent = p.fresh
+	p.conns[c] = struct{}{}
+	return true
 }
 
 // pump copies one direction of a pair until its end, which it passes on.

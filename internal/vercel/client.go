@@ -27,7 +27,7 @@ type Client struct {
 	query   url.Values
 	token   secret
 	timeout time.Duration
-	http    *http.Client
+	conns   *connections
 }
 
 // New returns a client, or all faults of the configuration at once. It makes
@@ -49,7 +49,7 @@ func New(c Config) (*Client, error) {
 	}
 	return &Client{
 		base: c.base(), team: c.TeamID + c.Slug, query: query,
-		token: newSecret(c.Token), timeout: timeout, http: c.httpClient(),
+		token: newSecret(c.Token), timeout: timeout, conns: c.connections(),
 	}, nil
 }
 
@@ -78,7 +78,7 @@ func (c *Client) Check(ctx context.Context) error {
 }
 
 // CloseIdleConnections closes the connections that no call is using.
-func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.conns.take().http.CloseIdleConnections() }
 
 func (c *Client) purgeQuery(project string) url.Values {
 	query := url.Values{"projectIdOrName": {project}}
@@ -88,6 +88,14 @@ func (c *Client) purgeQuery(project string) url.Values {
 
 // do makes one request and reads its answer.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (Answer, error) {
+	t := c.conns.take()
+	answer, err := c.exchange(ctx, t.http, method, path, query, body)
+	e, ok := errors.AsType[*TransportError](err)
+	c.conns.report(t, ok && e.Timeout())
+	return answer, err
+}
+
+func (c *Client) exchange(ctx context.Context, over *http.Client, method, path string, query url.Values, body []byte) (Answer, error) {
 	fail := func(a Answer, err error) (Answer, error) {
 		return a, &TransportError{Method: method, Path: path, Err: c.token.seal(withoutURL(err))}
 	}
@@ -107,7 +115,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := over.Do(req)
 	if err != nil {
 		return fail(Answer{}, err)
 	}

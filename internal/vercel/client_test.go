@@ -37,7 +37,7 @@ func TestPurge_TimeoutOfTheHTTPClient(t *testing.T) {
 	release := make(chan struct{})
 	c, _ := serve(t, func(http.ResponseWriter, *http.Request) { <-release },
 		func(c *Config) {
-			c.HTTPClient = &http.Client{Timeout: 30 * time.Millisecond, Transport: ownTransport()}
+			c.HTTPClient = &http.Client{Timeout: 30 * time.Millisecond, Transport: newTransport()}
 		})
 	defer close(release)
 	_, err := c.Purge(context.Background(), purge())

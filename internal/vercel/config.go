@@ -3,7 +3,6 @@ package vercel
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,28 +86,17 @@ func (c Config) base() string {
 	return strings.TrimRight(c.BaseURL, "/")
 }
 
-func (c Config) httpClient() *http.Client {
-	client := http.Client{Transport: ownTransport()}
+// connections makes the first transport. Those that replace it are like it.
+func (c Config) connections() *connections {
+	client := http.Client{Transport: newTransport()}
 	if c.HTTPClient != nil {
 		client = *c.HTTPClient
 	}
 	// A redirect would carry the token to a host that nobody configured.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client
-}
-
-// ownTransport keeps as many idle connections as a busy worker has calls in
-// flight; net/http would keep two a host and dial for every other call.
-func ownTransport() *http.Transport {
-	const idle = 100
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          idle,
-		MaxIdleConnsPerHost:   idle,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   5 * time.Second,
-		ExpectContinueTimeout: time.Second,
+	t := &transport{http: &client}
+	if own, ok := client.Transport.(*http.Transport); ok {
+		t.renew = own.Clone
 	}
+	return &connections{current: t}
 }

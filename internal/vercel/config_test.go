@@ -65,7 +65,7 @@ func TestNew_Defaults(t *testing.T) {
 	assert.Equal(t, "https://api.vercel.com", c.base)
 	assert.Equal(t, 10*time.Second, c.timeout)
 
-	transport, ok := c.http.Transport.(*http.Transport)
+	transport, ok := c.conns.take().http.Transport.(*http.Transport)
 	require.True(t, ok)
 	assert.Equal(t, 100, transport.MaxIdleConnsPerHost, "a busy worker must not dial for every call")
 	assert.Zero(t, transport.MaxConnsPerHost)
@@ -75,8 +75,8 @@ func TestNew_CopiesTheHTTPClient(t *testing.T) {
 	mine := &http.Client{Timeout: time.Minute}
 	c, err := New(Config{Token: token, HTTPClient: mine})
 	require.NoError(t, err)
-	assert.NotSame(t, mine, c.http)
-	assert.Equal(t, time.Minute, c.http.Timeout)
+	assert.NotSame(t, mine, c.conns.take().http)
+	assert.Equal(t, time.Minute, c.conns.take().http.Timeout)
 	assert.Nil(t, mine.CheckRedirect, "the caller's client must not change")
-	assert.ErrorIs(t, c.http.CheckRedirect(nil, nil), http.ErrUseLastResponse)
+	assert.ErrorIs(t, c.conns.take().http.CheckRedirect(nil, nil), http.ErrUseLastResponse)
 }
