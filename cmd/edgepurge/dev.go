@@ -32,7 +32,8 @@ application under development, and prints every call of the API. The embedded Re
 forgets everything at the end: it is not for anything that must not be lost.
 
 The gateway serves what the configuration says. Where that says nothing, it takes
-{"tags": [...]} at /hooks/dev without any check: it listens on this machine only.
+{"tags": [...]} at /hooks/dev without any check: it listens on this machine only,
+refuses what a web page sends, and is closed while VERCEL_TOKEN is set.
 
 With --redis it uses a Redis of yours. With VERCEL_TOKEN set it calls the real API,
 and purges what is there. The configuration holds as for a worker, but redis.url is

@@ -32,7 +32,8 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// gateway serves what the configuration says, or dev's own source. It goes on
+// gateway serves what the configuration says, or dev's own source where Vercel is
+// emulated. It goes on
 // until it is closed, which answers what was accepted; if it ends earlier, the
 // channel tells.
 func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFlags) (string, <-chan error, error) {
@@ -42,7 +43,7 @@ func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFl
 	if f.listen != "" {
 		c.Gateway.Listen = f.listen
 	}
-	if c.Gateway.Empty() {
+	if c.Gateway.Empty() && s.emulator != nil { // a hook that checks nothing purges nothing real
 		if host, _, err := net.SplitHostPort(f.listen); err == nil && f.listen != "" && !loopback(host) {
 			return "", nil, usagef(cmd, "--listen %s: dev's own webhook checks nothing: listen at 127.0.0.1, or configure gateway.sources", f.listen)
 		}

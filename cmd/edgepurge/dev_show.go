@@ -38,6 +38,9 @@ func (a *app) introduce(s *devStage, c configs.Config, f devFlags, gateway strin
 		a.printf("Vercel  REAL API at %s with the token of VERCEL_TOKEN: what you ask for IS PURGED\n", s.vercel)
 	}
 	a.printf("gateway http://%s\n", gateway)
+	if s.emulator == nil && c.Gateway.Empty() {
+		a.printf("        /hooks/dev is closed, since it checks nothing and VERCEL_TOKEN is real: configure gateway.sources or gateway.api_keys\n")
+	}
 	for _, account := range s.worker.Accounts {
 		a.printf("budget  %s\n", budgetText(account, s.emulator != nil))
 	}

@@ -166,6 +166,7 @@ var reasons = map[webhook.Reason]string{
 	webhook.ReasonMismatch:  "NOT PROVED: made with another secret, or for another body",
 	webhook.ReasonTimestamp: "NOT PROVED: rightly signed, but its time cannot be read",
 	webhook.ReasonStale:     "NOT PROVED: rightly signed, but too long ago (--now sets the time)",
+	webhook.ReasonForeign:   "NOT VERIFIED: nothing is checked here, and a web page of another site may have sent it (Host, Origin, Sec-Fetch-Site)",
 	webhook.ReasonFuture:    "NOT PROVED: rightly signed, but too far ahead (--now sets the time)",
 }
 

@@ -292,3 +292,23 @@ func TestPin_AnyVerifierMayPass(t *testing.T) {
 	_, reason = h.Verify(Delivery{Header: http.Header{}})
 	assert.Equal(t, ReasonMissing, reason)
 }
+
+// A source that checks nothing takes what programs send, and nothing that a web
+// page in a browser on the same machine could send.
+func TestPin_NoneRefusesWebPages(t *testing.T) {
+	t.Parallel()
+	hook := compiled(t, Source{Name: "n", Projects: []string{"p"}, Override: Preset{Tags: ".x", Verify: []Verifier{{Kind: KindNone, IKnow: true}}}})
+	for _, c := range []struct {
+		host, header, value string
+		want                Reason
+	}{
+		{"127.0.0.1:8080", "User-Agent", "curl", Verified},
+		{"gateway:8080", "User-Agent", "curl", Verified},
+		{"127.0.0.1:8080", "Sec-Fetch-Site", "cross-site", ReasonForeign},
+		{"127.0.0.1:8080", "Origin", "https://evil.example", ReasonForeign},
+		{"evil.example", "Sec-Fetch-Site", "same-origin", ReasonForeign}, // DNS rebinding
+	} {
+		_, reason := hook.Verify(Delivery{Method: "POST", URL: "/hooks/n", Header: http.Header{"Host": {c.host}, c.header: {c.value}}, Body: []byte("{}")})
+		assert.Equal(t, c.want, reason, "%s %s: %s", c.host, c.header, c.value)
+	}
+}

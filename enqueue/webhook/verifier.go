@@ -7,7 +7,7 @@ const (
 	KindSignature = "signature" // a signature over a text made of the delivery
 	KindToken     = "token"     // the secret itself, in a header, the query or the body
 	KindBasic     = "basic"     // user and password, RFC 7617
-	KindNone      = "none"      // no check at all, for tests
+	KindNone      = "none"      // no check but for web pages of other sites, for tests
 )
 
 // The algorithms of a signature.

@@ -1,6 +1,10 @@
 package webhook
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+
+	"github.com/edgepurge/edgepurge/internal/local"
+)
 
 // Reason says how the verification of a delivery ended. It is for logs: the
 // sender is never told.
@@ -16,6 +20,7 @@ const (
 	ReasonTimestamp Reason = "bad_timestamp" // rightly signed, but the time cannot be read
 	ReasonStale     Reason = "stale"         // rightly signed too long ago
 	ReasonFuture    Reason = "future"        // rightly signed too far ahead
+	ReasonForeign   Reason = "foreign_page"  // nothing is checked, and a web page of a stranger may have sent it
 )
 
 // proof is how one verifier judged a delivery.
@@ -55,7 +60,13 @@ func (h *Hook) prove(d Delivery) proof {
 	return verdict
 }
 
-// noneVerifier lets everything pass.
+// noneVerifier lets everything pass but what a web page may have sent that is open
+// in a browser on this machine.
 type noneVerifier struct{}
 
-func (noneVerifier) verify(*request) proof { return proof{reason: Verified} }
+func (noneVerifier) verify(r *request) proof {
+	if err := local.Refuse(r.Header.Get("Host"), r.Header); err != nil {
+		return proof{reason: ReasonForeign}
+	}
+	return proof{reason: Verified}
+}

@@ -46,9 +46,10 @@ var rules = []rule{
 
 	{packages: "internal/vercel", imports: []string{"tasks"}},
 	{packages: "internal/vercel/api", imports: []string{"tasks"}},
-	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel", "internal/vercel/api"}},
+	{packages: "internal/vercel/emulator", imports: []string{"tasks", "internal/vercel", "internal/vercel/api", "internal/local"}},
 	{packages: "internal/redisurl"},
 	{packages: "internal/proxies", stdlib: true},
+	{packages: "internal/local", stdlib: true},
 	{packages: "internal/redisacl"},
 	{packages: "internal/redisgroup"},
 	{packages: "internal/receipt", stdlib: true},

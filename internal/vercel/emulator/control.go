@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/edgepurge/edgepurge/internal/local"
 	"github.com/edgepurge/edgepurge/internal/vercel/api"
 )
 
@@ -15,8 +16,8 @@ const (
 	maxCalls     = 100_000
 )
 
-// controls serves /_emulator/. It asks for no token: whoever can reach the
-// emulator may steer it.
+// controls serves /_emulator/. It asks for no token: any program that can reach the
+// emulator may steer it, but no web page of another site.
 func (e *Emulator) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_emulator/calls", e.getCalls)
@@ -41,7 +42,13 @@ func (e *Emulator) controls() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		failure(http.StatusNotFound, "The emulator has no such control").write(w, verdict{})
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := local.Refuse(r.Host, r.Header); err != nil {
+			failure(http.StatusForbidden, "Refused: "+err.Error()).write(w, verdict{})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (e *Emulator) getCalls(w http.ResponseWriter, r *http.Request) {

@@ -123,3 +123,14 @@ func TestControl_Refusals(t *testing.T) {
 	}
 	assert.Empty(t, b.Journal(), "controls are no calls of the API")
 }
+
+// No web page that is open in a browser on this machine steers the emulator.
+func TestControl_RefusesWebPages(t *testing.T) {
+	b := start(t, Config{})
+	for _, header := range [][2]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
+		r := b.send(t, "DELETE", "/_emulator/calls", "", header[0], header[1])
+		assert.Equal(t, 403, r.StatusCode, header)
+		assert.Contains(t, r.text, "a web page of another site")
+	}
+	assert.Equal(t, 204, b.send(t, "DELETE", "/_emulator/calls", "").StatusCode)
+}
