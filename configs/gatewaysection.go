@@ -65,6 +65,8 @@ func (r *reader) source(path string, n ast.Node) webhook.Source {
 		"dedupe_ttl":   r.duration(&s.DedupeTTL),
 		"delivery_id":  r.texts(&o.DeliveryID),
 		"same_content": r.text(&o.SameContent),
+		"environment":  r.text(&o.Environment),
+		"environments": r.texts(&o.Environments),
 		"accept":       r.text(&o.Accept),
 		"operation":    r.text(&o.Operation),
 		"tags":         r.text(&o.Tags),

@@ -38,9 +38,10 @@ every one of them; or a whole HTTP request, from its first line ("POST /hooks/bl
 HTTP/1.1") on, as tools that inspect webhooks show it. What cannot be proved is
 mapped all the same, so a file of your own shows its tags.
 
-It exits with 0 if the purge would be stored, or accept says that it is none that you
-want. It exits with 1 if the delivery is not proved or too large, if it cannot be
-mapped, in part or as a whole, and if the mapping names no item.`,
+It exits with 0 if the purge would be stored, or if the delivery is none that you want:
+accept is false for it, or its environment is none of the source's. It exits with 1 if
+the delivery is not proved or too large, if it cannot be mapped, in part or as a whole,
+and if the mapping names no item.`,
 		Example: `  edgepurge webhook test --source blog --file delivery.json
   edgepurge webhook test --source blog --file delivery.json \
     --header 'Sanity-Webhook-Signature: t=1795305601000,v1=…' --now 2026-11-22T00:00:01Z
@@ -194,17 +195,22 @@ func (a *app) showVerdict(s webhook.Source, v webhookVerdict) error {
 	for _, needed := range v.Needed {
 		line("", "needed: "+needed)
 	}
-	line("answer", told[v.Outcome])
+	if v.Outcome == webhook.Ignored && v.Environment != "" {
+		line("answer", "200, but nothing is purged: its environment is none of the source's")
+	} else {
+		line("answer", told[v.Outcome])
+	}
 	if !v.Verified && s.LogOnly {
 		line("", "though not proved: enforce is false")
 	}
 	line("remark", v.Remark)
 	line("delivery id", v.DeliveryID)
+	line("environment", v.Environment)
 	switch {
 	case v.Outcome == webhook.Unauthorized && len(v.Tags)+len(v.SrcImages) > 0:
 		line("", "if it were proved, it would purge:")
 	case v.Outcome == webhook.Unauthorized && v.Problem == "":
-		line("", "if it were proved, it would purge nothing: accept is false for it, or the mapping names no item")
+		line("", "if it were proved, it would purge nothing: accept is false for it, its environment is none of the source's, or the mapping names no item")
 	}
 	line("problem", strings.ReplaceAll(v.Problem, "\n", "; "))
 	line("operation", string(v.Operation))

@@ -30,6 +30,8 @@ type Hook struct {
 	dedupeTTL   time.Duration
 
 	accept, operation, tags, images *program
+	environment                     *program        // nil: all count
+	environments                    []string        // that count, if environment is not nil
 	constant                        tasks.Operation // if operation is nil
 	prefix                          string
 	limits                          Limits
@@ -70,6 +72,7 @@ func Compile(s Source) (*Hook, error) {
 	}
 	h.compileVerifiers(p.Verify, s, f)
 	h.compileDedupe(p, s, f)
+	h.compileEnvironment(p, f)
 	h.compileMapping(p, s, f)
 	h.compileRequests(s, f)
 	h.limits.check(f)
@@ -107,6 +110,22 @@ func (h *Hook) compileDedupe(p Preset, s Source, f *faults) {
 		f.add("dedupe_ttl", "%s is shorter than twice the tolerance: a delivery could be replayed after it", h.dedupeTTL)
 	}
 	h.dedupeTTL = max(h.dedupeTTL, longest)
+}
+
+func (h *Hook) compileEnvironment(p Preset, f *faults) {
+	for i, name := range p.Environments {
+		if strings.TrimSpace(name) == "" {
+			f.add(fmt.Sprintf("environments[%d]", i), "is empty: name an environment of the sender, or \"*\" for all")
+		}
+	}
+	environment := compileProgram("environment", p.Environment, f)
+	switch {
+	case len(p.Environments) == 0 || slices.Contains(p.Environments, AnyEnvironment):
+	case p.Environment == "":
+		f.add("environments", "has no meaning: this sender names no environment, or say where in environment")
+	default:
+		h.environment, h.environments = environment, p.Environments
+	}
 }
 
 func (h *Hook) compileMapping(p Preset, s Source, f *faults) {

@@ -15,10 +15,12 @@ type Explanation struct {
 	// Outcome is the one it would have, if it was not seen before and Redis takes it.
 	Outcome Outcome `json:"outcome"`
 	// DeliveryID is what a retry is known by; empty: nothing names the delivery.
-	DeliveryID string          `json:"delivery_id,omitempty"`
-	Operation  tasks.Operation `json:"operation,omitempty"`
-	Tags       []string        `json:"tags,omitempty"`
-	SrcImages  []string        `json:"src_images,omitempty"`
+	DeliveryID string `json:"delivery_id,omitempty"`
+	// Environment is that of the sender for which the delivery is ignored; empty: it is not.
+	Environment string          `json:"environment,omitempty"`
+	Operation   tasks.Operation `json:"operation,omitempty"`
+	Tags        []string        `json:"tags,omitempty"`
+	SrcImages   []string        `json:"src_images,omitempty"`
 	// Lanes are the ids of the lanes that the items would travel in.
 	Lanes []string `json:"lanes,omitempty"`
 	// Problem says what could not be mapped.
@@ -35,7 +37,7 @@ func (h *Hook) Explain(ctx context.Context, d Delivery) Explanation {
 		return e
 	}
 	p := h.plan(ctx, d)
-	e.Outcome, e.Tags, e.SrcImages = h.outcome(p), p.tags, p.images
+	e.Outcome, e.Tags, e.SrcImages, e.Environment = h.outcome(p), p.tags, p.images, p.environment
 	if !e.Verified && !h.logOnly {
 		e.Outcome = Unauthorized
 	}

@@ -18,6 +18,8 @@ import (
 type program struct {
 	field string
 	code  *gojq.Code
+	// parts yield together what code does; nil if it has one only.
+	parts []*gojq.Code
 }
 
 // compileProgram returns nil for an empty or faulty expression.
@@ -38,12 +40,26 @@ func compileProgram(field, text string, f *faults) *program {
 		f.add(field, "is not jq: %s%v", at, err)
 		return nil
 	}
-	code, err := gojq.Compile(query, gojq.WithVariables([]string{"$h"}), gojq.WithIterFunction("tag", 1, 2, tagFunction))
+	code, err := compileQuery(query)
 	if err != nil {
 		f.add(field, "is not jq: %s%v", mention(text, err), err)
 		return nil
 	}
-	return &program{field, code}
+	p := &program{field: field, code: code}
+	if list := parts(query); len(list) > 1 && len(list) <= maxParts {
+		for _, part := range list {
+			if code, err = compileQuery(part); err != nil {
+				p.parts = nil // cannot happen: the whole could be compiled
+				break
+			}
+			p.parts = append(p.parts, code)
+		}
+	}
+	return p
+}
+
+func compileQuery(query *gojq.Query) (*gojq.Code, error) {
+	return gojq.Compile(query, gojq.WithVariables([]string{"$h"}), gojq.WithIterFunction("tag", 1, 2, tagFunction))
 }
 
 // position writes where a byte of the expression stands.
@@ -71,15 +87,58 @@ func mention(text string, err error) string {
 // errEnough ends a program that has yielded what was asked for.
 var errEnough = errors.New("enough")
 
+// expressionError is what an expression itself says of its input; what ends it
+// from outside, such as a limit, is another error.
+type expressionError struct {
+	field string
+	err   error
+}
+
+func (e *expressionError) Error() string { return e.field + ": " + e.err.Error() }
+func (e *expressionError) Unwrap() error { return e.err }
+
+func isExpressionError(err error) bool {
+	_, ok := errors.AsType[*expressionError](err)
+	return ok
+}
+
 // run calls each with every value that the program yields for the input, for as
 // long as ctx lasts.
-func (p *program) run(ctx context.Context, in input, each func(any) error) (err error) {
+func (p *program) run(ctx context.Context, in input, each func(any) error) error {
+	return p.runCode(ctx, p.code, in, each)
+}
+
+// runParts does so too. A fault in one part of the program does not keep the
+// others from yielding: begin is called, and they run one by one.
+func (p *program) runParts(ctx context.Context, in input, begin func(), each func(any) error) error {
+	begin()
+	err := p.runCode(ctx, p.code, in, each)
+	if p.parts == nil || !isExpressionError(err) {
+		return err
+	}
+	begin()
+	var faults []error
+	told := map[string]bool{}
+	for _, code := range p.parts {
+		err := p.runCode(ctx, code, in, each)
+		if err != nil && !told[err.Error()] {
+			told[err.Error()] = true
+			faults = append(faults, err)
+		}
+		if err != nil && !isExpressionError(err) {
+			break
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (p *program) runCode(ctx context.Context, code *gojq.Code, in input, each func(any) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil { // a fault of the interpreter must not take the process along
 			err = fmt.Errorf("%s: the expression broke its interpreter", p.field)
 		}
 	}()
-	iter := p.code.RunWithContext(ctx, in.body, in.headers)
+	iter := code.RunWithContext(ctx, in.body, in.headers)
 	for {
 		v, ok := iter.Next()
 		if !ok {
@@ -89,7 +148,7 @@ func (p *program) run(ctx context.Context, in input, each func(any) error) (err 
 			if errors.Is(err, context.DeadlineExceeded) {
 				return fmt.Errorf("%s: took longer than mapping_time allows", p.field)
 			}
-			return fmt.Errorf("%s: %w", p.field, err)
+			return &expressionError{p.field, err}
 		}
 		if err := each(v); errors.Is(err, errEnough) {
 			return nil

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -85,5 +86,59 @@ func TestSandbox(t *testing.T) {
 	for _, expression := range []string{`input`, `[inputs]`, `import "a" as a; .`, `include "a"; .`, `import "/etc/passwd" as $p; $p`} {
 		_, err := Compile(plainSource(func(s *Source) { s.Override.Tags = expression }))
 		assert.Error(t, err, expression)
+	}
+}
+
+// What is named is purged: a detail that is not as expected keeps the rest of
+// the expression from nothing.
+func TestList_AFaultInOnePart(t *testing.T) {
+	t.Parallel()
+	const body = `{"id":1,"type":"post","entry":"null","list":["a"]}`
+	for tags, want := range map[string][]string{
+		`tag(.entry.id), tag(.type)`:                                {"post"},
+		`tag(.id), tag(.entry.id), tag(.type)`:                      {"1", "post"},
+		`tag(.entry.id), tag(.id), tag(.list.x), tag(.type)`:        {"1", "post"},
+		`.type as $t | tag(.entry.id), tag($t)`:                     {"post"},
+		`(tag(.entry.id), tag(.id)), ((tag(.type)))`:                {"1", "post"},
+		`def t: tag("t"; .type); tag(.entry.id), t`:                 {"t:post"},
+		`def e: .entry.id; (def t: tag(.type); tag(e), t), e`:       {"post"},
+		`. as $b | .list[] | tag(.), tag($b.entry.id)`:              {"a"},
+		`. as {$id, $type} | (tag($id.x), tag($type)) | ., . + "2"`: {"post", "post2"},
+	} {
+		p := mapped(t, tags, body)
+		assert.ElementsMatch(t, want, p.tags, tags)
+		assert.Error(t, p.problem, "%s: and the fault is told", tags)
+		assert.NotContains(t, p.problem.Error(), "\n\n")
+	}
+	p := mapped(t, `.entry.id as $x | tag($x), tag(.type)`, body)
+	assert.Empty(t, p.tags)
+	assert.Equal(t, 1, strings.Count(p.problem.Error(), "tags:"), "a fault before the commas is told once: %s", p.problem)
+}
+
+// The parts of an expression yield what it yields as a whole.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	for name, p := range shipped(t) {
+		f := &faults{}
+		whole := compileProgram("tags", p.Tags, f)
+		assert.NoError(t, f.err())
+		var samples []sample
+		load(t, "payload_samples.json", &samples)
+		for _, s := range samples {
+			if s.Preset != name {
+				continue
+			}
+			h := compiled(t, source(t, name))
+			in, err := h.input(s.delivery())
+			assert.NoError(t, err)
+			var want, got []any
+			assert.NoError(t, whole.run(t.Context(), in, func(v any) error { want = append(want, v); return nil }))
+			for _, code := range whole.parts {
+				assert.NoError(t, whole.runCode(t.Context(), code, in, func(v any) error { got = append(got, v); return nil }))
+			}
+			if whole.parts != nil {
+				assert.ElementsMatch(t, want, got, "%s %s", name, s.Body)
+			}
+		}
 	}
 }

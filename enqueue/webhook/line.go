@@ -15,8 +15,10 @@ type line struct {
 	mapped    bool   // operation and items are known
 	operation tasks.Operation
 	items     int
-	problem   string // what could not be mapped, redacted; "": all could be
-	err       string // why nothing is stored, redacted
+	// environment is that of the sender for which it is ignored.
+	environment string
+	problem     string // what could not be mapped, redacted; "": all could be
+	err         string // why nothing is stored, redacted
 }
 
 var _ zerolog.LogObjectMarshaler = (*line)(nil)
@@ -29,6 +31,9 @@ func (l *line) MarshalZerologObject(e *zerolog.Event) {
 	}
 	if l.mapped {
 		e.Str("operation", string(l.operation)).Int("items", l.items)
+	}
+	if l.environment != "" {
+		e.Str("environment", l.environment)
 	}
 	if l.problem != "" {
 		e.Str("problem", l.problem)

@@ -22,10 +22,13 @@ type input struct {
 
 // plan is what a delivery asks for.
 type plan struct {
-	accepted  bool
-	operation tasks.Operation
-	tags      []string
-	images    []string
+	accepted bool
+	// environment is that of the sender which keeps the delivery from being
+	// accepted; empty: it is none of that.
+	environment string
+	operation   tasks.Operation
+	tags        []string
+	images      []string
 	// problem says what could not be mapped; nil if all could be. What could be
 	// is in tags and images all the same.
 	problem error
@@ -43,6 +46,15 @@ func (h *Hook) plan(ctx context.Context, d Delivery) plan {
 	ctx, cancel := context.WithTimeout(ctx, h.limits.MappingTime)
 	defer cancel()
 	p := plan{accepted: true, operation: h.constant}
+	if h.environment != nil {
+		if p.environment, err = h.otherEnvironment(ctx, in); err != nil {
+			return plan{problem: err}
+		}
+		if p.environment != "" {
+			p.accepted = false
+			return p
+		}
+	}
 	if h.accept != nil {
 		if p.accepted, err = h.boolean(ctx, h.accept, in); err != nil {
 			return plan{problem: err}
@@ -130,6 +142,27 @@ func (h *Hook) credential(header string) bool {
 	}
 }
 
+// otherEnvironment returns the environment that a delivery is of, if it is none
+// of those that count.
+func (h *Hook) otherEnvironment(ctx context.Context, in input) (string, error) {
+	var names []string
+	err := h.environment.run(ctx, in, func(v any) error {
+		switch name, ok := v.(string); {
+		case v == nil || name == "" && ok:
+			return nil
+		case !ok:
+			return fmt.Errorf("yields %s, not a text", kindOf(v))
+		case slices.Contains(h.environments, name):
+			names = nil
+			return errEnough
+		default:
+			names = append(names, abbreviate(name))
+			return nil
+		}
+	})
+	return strings.Join(names, ", "), err
+}
+
 func (h *Hook) boolean(ctx context.Context, p *program, in input) (bool, error) {
 	v, err := p.first(ctx, in)
 	if err != nil {
@@ -165,9 +198,12 @@ func (h *Hook) list(ctx context.Context, p *program, kind tasks.Kind, in input) 
 	}
 	var items []string
 	var problems []error
-	outputs, unfit := 0, 0
+	var outputs, unfit int
 	seen := map[string]bool{}
-	err := p.run(ctx, in, func(v any) error {
+	err := p.runParts(ctx, in, func() {
+		items, problems, outputs, unfit = nil, nil, 0, 0
+		clear(seen)
+	}, func(v any) error {
 		if outputs++; outputs > h.limits.Outputs {
 			return fmt.Errorf("yields more than %d items", h.limits.Outputs)
 		}

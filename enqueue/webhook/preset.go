@@ -27,6 +27,13 @@ type Preset struct {
 	// equal but for their ids: SameIsDuplicate (the default), or SameIsEvent for
 	// senders whose events look alike.
 	SameContent string `yaml:"same_content"`
+	// Environment is jq for the sender's environment that a delivery is of, such as
+	// "staging"; several texts if it has several names, null or nothing if none is said.
+	Environment string `yaml:"environment"`
+	// Environments are those whose deliveries call for a purge; those of others
+	// are ignored. Empty, or AnyEnvironment among them, is all. A delivery that names no
+	// environment is of the primary one, and counts.
+	Environments []string `yaml:"environments"`
 	// Accept is jq for a boolean: whether the event calls for a purge. Empty accepts all.
 	Accept string `yaml:"accept"`
 	// Operation is "delete", "invalidate" or jq for one of these. Empty is "invalidate".
@@ -36,6 +43,9 @@ type Preset struct {
 	// SrcImages is jq for any number of source images.
 	SrcImages string `yaml:"src_images"`
 }
+
+// AnyEnvironment stands for every environment among Preset.Environments.
+const AnyEnvironment = "*"
 
 // Values of Preset.SameContent.
 const (
@@ -103,11 +113,15 @@ func (p Preset) over(base Preset) Preset {
 	if p.DeliveryID == nil {
 		p.DeliveryID = base.DeliveryID
 	}
+	if p.Environments == nil {
+		p.Environments = base.Environments
+	}
 	for _, field := range []struct {
 		own  *string
 		base string
 	}{
 		{&p.SameContent, base.SameContent},
+		{&p.Environment, base.Environment},
 		{&p.Accept, base.Accept},
 		{&p.Operation, base.Operation},
 		{&p.Tags, base.Tags},

@@ -56,6 +56,7 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 	p := hook.plan(ctx, d)
 	outcome := hook.outcome(p)
 	l.mapped, l.operation, l.items = true, p.operation, p.items()
+	l.environment = hook.redact(p.environment)
 	if outcome == Rejected {
 		l.problem = hook.redact(p.problem.Error())
 		return Rejected
