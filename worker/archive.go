@@ -1,14 +1,16 @@
 package worker
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
-	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/internal/queues"
 )
 
 // asynq deletes archived tasks silently past 9,999 and after 90 days, and its
@@ -24,34 +26,22 @@ const (
 
 // archive watches asynq's archive, where dead letters lie.
 type archive struct {
+	rdb       redis.UniversalClient
 	inspector *asynq.Inspector
 	max       int
 	log       zerolog.Logger
+	reported  map[string]bool // old letters that are in the log already, by queue and id
 }
 
-// queues lists those of our queues that exist by now.
-func (a *archive) queues() ([]string, error) {
-	all, err := a.inspector.Queues()
-	if err != nil {
-		return nil, fmt.Errorf("list the queues: %w", err)
-	}
-	return slices.DeleteFunc(all, func(q string) bool {
-		return q != tasks.QueueCalls && q != tasks.QueueIntake && q != tasks.QueueUrgent
-	}), nil
-}
-
-// full reports whether any queue's archive has no room for another letter.
-func (a *archive) full() (bool, error) {
-	queues, err := a.queues()
-	if err != nil {
-		return false, err
-	}
-	for _, queue := range queues {
-		info, err := a.inspector.GetQueueInfo(queue)
+// full reports whether any queue's archive has no room for another letter. It
+// counts and nothing else: a verdict waits for the answer.
+func (a *archive) full(ctx context.Context) (bool, error) {
+	for _, queue := range queues.Served() {
+		n, err := queues.Archived(ctx, a.rdb, queue)
 		if err != nil {
-			return false, fmt.Errorf("look how full the archive of %s is: %w", queue, err)
+			return false, err
 		}
-		if info.Archived >= a.max {
+		if n >= a.max {
 			return true, nil
 		}
 	}
@@ -59,32 +49,38 @@ func (a *archive) full() (bool, error) {
 }
 
 // tellOld logs every dead letter that asynq will soon delete, with its full
-// content, so that it is never gone without a trace. It returns how many.
-func (a *archive) tellOld(now time.Time) (int, error) {
-	old := 0
-	queues, err := a.queues()
-	if err != nil {
-		return 0, err
-	}
-	for _, queue := range queues {
-		for page := 1; ; page++ {
-			letters, err := a.inspector.ListArchivedTasks(queue, asynq.PageSize(100), asynq.Page(page))
+// content and once a process, so that it is never gone without a trace. It returns
+// how many there are. It reads them one by one: a letter may be a megabyte. One
+// that cannot be read keeps none of the others from the log.
+func (a *archive) tellOld(ctx context.Context, now time.Time) (int, error) {
+	old, faults := 0, []error{}
+	for _, queue := range queues.Served() {
+		ids, err := queues.ArchivedBefore(ctx, a.rdb, queue, now.Add(-oldLetter))
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		old += len(ids)
+		for _, id := range ids {
+			if ctx.Err() != nil {
+				return old, ctx.Err()
+			}
+			if a.reported[queue+"/"+id] {
+				continue
+			}
+			t, err := a.inspector.GetTaskInfo(queue, id)
+			if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+				continue // replayed or deleted meanwhile, or nothing is left of it
+			}
 			if err != nil {
-				return old, fmt.Errorf("list the archive of %s: %w", queue, err)
+				faults = append(faults, fmt.Errorf("read dead letter %s of %s: %w", id, queue, err))
+				continue
 			}
-			for _, t := range letters {
-				if now.Sub(t.LastFailedAt) < oldLetter {
-					continue
-				}
-				old++
-				a.log.Warn().Str("queue", queue).Str("task", t.ID).Time("died", t.LastFailedAt).
-					Str("reason", t.LastErr).Bytes("payload", t.Payload).
-					Msg("asynq deletes this dead letter after 90 days: replay or delete it")
-			}
-			if len(letters) < 100 {
-				break
-			}
+			a.log.Warn().Str("queue", queue).Str("task", t.ID).Time("died", t.LastFailedAt).
+				Str("reason", t.LastErr).Bytes("payload", t.Payload).
+				Msg("asynq deletes this dead letter after 90 days: replay or delete it")
+			a.reported[queue+"/"+id] = true
 		}
 	}
-	return old, nil
+	return old, errors.Join(faults...)
 }

@@ -142,8 +142,8 @@ func (t *attempts) waitApart(ctx context.Context, a *account, b lanes.Batch, att
 
 // bury makes a call that this worker cannot even read a dead letter, if the
 // archive has room.
-func (t *attempts) bury(reason Reason, cause error) error {
-	full, err := t.archive.full()
+func (t *attempts) bury(ctx context.Context, reason Reason, cause error) error {
+	full, err := t.archive.full(ctx)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
@@ -307,9 +308,9 @@ func (l *lab) quiet() (waiting []lanes.LaneStatus, quiet bool) {
 func eachQueue(t *testing.T, rdb redis.UniversalClient, f func(i *asynq.Inspector, queue string)) {
 	t.Helper()
 	inspector := asynq.NewInspectorFromRedisClient(rdb)
-	queues, err := inspector.Queues()
+	names, err := inspector.Queues()
 	require.NoError(t, err)
-	for _, queue := range queues {
+	for _, queue := range names {
 		f(inspector, queue)
 	}
 }
@@ -317,12 +318,12 @@ func eachQueue(t *testing.T, rdb redis.UniversalClient, f func(i *asynq.Inspecto
 // queued counts the tasks that asynq has still to run.
 func queued(t *testing.T, rdb redis.UniversalClient) int {
 	t.Helper()
+	states, err := queues.Read(t.Context(), rdb, queues.All()...)
+	require.NoError(t, err)
 	sum := 0
-	eachQueue(t, rdb, func(i *asynq.Inspector, queue string) {
-		info, err := i.GetQueueInfo(queue)
-		require.NoError(t, err)
-		sum += info.Pending + info.Active + info.Scheduled + info.Retry
-	})
+	for _, s := range states {
+		sum += s.Pending + s.Active + s.Scheduled + s.Retry
+	}
 	return sum
 }
 

@@ -208,8 +208,22 @@ func TestHold_ArchiveFull(t *testing.T) {
 		assert.Len(t, letters(t, rdb), 1, "nothing was added")
 		assert.Zero(t, queued(t, rdb))
 		assert.Zero(t, l.metric("edgepurge_buried_total"))
-		assert.InDelta(t, 2, l.metric("edgepurge_returned_batches_total", "reason", "archive_full"), 0)
+		assert.InDelta(t, 1, l.metric("edgepurge_returned_batches_total", "reason", "archive_full"), 0)
+		assert.InDelta(t, 1, l.metric("edgepurge_returned_batches_total", "reason", string(dismissed.Reason)), 0, "it was held already")
 	})
+}
+
+// Where there is no room for the letter, the hold still says why the calls failed.
+func TestHold_ArchiveFullKeepsTheCause(t *testing.T) {
+	rdb, _ := redistest.Mini(t)
+	api := answering(t, &forbidden)
+	l := newLab(t, testConfig(api.URL), rdb)
+	l.fillArchive()
+	require.NoError(t, l.attempt(callNamed("b", "x")))
+	require.Len(t, l.holds(), 1)
+	assert.Equal(t, "forbidden", l.holds()[0].Reason)
+	assert.Equal(t, []string{"x"}, l.pending(tagLane("prj")))
+	assert.Len(t, letters(t, rdb), 1, "nothing was added")
 }
 
 func TestAttempt_ExhaustedWhileTheArchiveIsFull(t *testing.T) {
@@ -228,8 +242,19 @@ func TestAttempt_ExhaustedWhileTheArchiveIsFull(t *testing.T) {
 // The whole way: many calls at once meet an expired token; after it is mended
 // and the hold released everything but the letter's items is purged.
 func TestHold_ExpiredTokenCostsOneLetter(t *testing.T) {
-	t.Parallel()
-	rdb := redistest.Start(t).Client(t)
+	for name, options := range map[string][]string{
+		"redis":          nil,
+		"without MEMORY": {"--rename-command", "MEMORY", ""}, // as managed ones are
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expiredTokenCostsOneLetter(t, redistest.Start(t, options...).Client(t))
+		})
+	}
+}
+
+func expiredTokenCostsOneLetter(t *testing.T, rdb redis.UniversalClient) {
+	t.Helper()
 	api := answering(t, &forbidden)
 	l := newLab(t, testConfig(api.URL), rdb).start()
 	at := l.request(tasks.Purge{Tags: items(200)})

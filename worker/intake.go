@@ -113,8 +113,8 @@ const backlogFullDelay = 10 * time.Second
 
 // bury makes the request a dead letter, unless the archive has no room for it:
 // then it is tried again until there is.
-func (in *intake) bury(reason Reason, err error) error {
-	full, lookErr := in.archive.full()
+func (in *intake) bury(ctx context.Context, reason Reason, err error) error {
+	full, lookErr := in.archive.full(ctx)
 	if lookErr != nil {
 		return lookErr
 	}

@@ -153,8 +153,8 @@ func (s *sweep) leases(ctx context.Context) error {
 	return nil
 }
 
-func (s *sweep) letters(context.Context) error {
-	_, err := s.archive.tellOld(time.Now())
+func (s *sweep) letters(ctx context.Context) error {
+	_, err := s.archive.tellOld(ctx, time.Now())
 	return err
 }
 

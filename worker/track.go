@@ -67,7 +67,7 @@ func (in *intake) track(ctx context.Context, a *account, p *tasks.Purge) (string
 
 // buryPart is bury of what a receipt may know.
 func (in *intake) buryPart(ctx context.Context, of part, reason Reason, err error) error {
-	err = in.bury(reason, err)
+	err = in.bury(ctx, reason, err)
 	if _, dead := errors.AsType[*letterError](err); !dead || of.receipt == "" {
 		return err
 	}
@@ -79,7 +79,7 @@ func (in *intake) buryPart(ctx context.Context, of part, reason Reason, err erro
 
 // buryCall is bury of a call whose batch may carry receipts.
 func (t *attempts) buryCall(ctx context.Context, account, batch string, items []string, reason Reason, err error) error {
-	err = t.bury(reason, err)
+	err = t.bury(ctx, reason, err)
 	if _, dead := errors.AsType[*letterError](err); !dead {
 		return err
 	}

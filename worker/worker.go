@@ -65,7 +65,9 @@ func New(c Config, o Options) (*Worker, error) {
 	o.Redis.AddHook(&errorPause{})
 	l := lanes.New(o.Redis)
 	m := newMetrics(accounts, o.Sources, o.Registerer)
-	letters := &archive{inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: MaxLetters, log: o.Log}
+	letters := &archive{
+		rdb: o.Redis, inspector: asynq.NewInspectorFromRedisClient(o.Redis), max: MaxLetters, log: o.Log, reported: map[string]bool{},
+	}
 	traces := newTracer(o.Traces)
 	call := caller{
 		lanes: l, tasks: asynq.NewClientFromRedisClient(o.Redis), rdb: o.Redis, archive: letters, metrics: m, recent: newRecent(l),
@@ -156,10 +158,10 @@ func (w *Worker) rights() redisacl.Rights {
 }
 
 // handler handles one type of task and buries any other with its name.
-func handler(typename string, h asynq.Handler, bury func(Reason, error) error) asynq.Handler {
+func handler(typename string, h asynq.Handler, bury func(context.Context, Reason, error) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		if t.Type() != typename {
-			return bury(Invalid, fmt.Errorf("task type %q is not edgepurge's: delete it with `edgepurge dead delete`", t.Type()))
+			return bury(ctx, Invalid, fmt.Errorf("task type %q is not edgepurge's: delete it with `edgepurge dead delete`", t.Type()))
 		}
 		return h.ProcessTask(ctx, t)
 	})

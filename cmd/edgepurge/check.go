@@ -22,8 +22,9 @@ func newCheckCommand(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Look whether everything is in place",
 		Long: `check looks at the configuration, at Redis and at the tokens, and says a line each
-what is well, what is doubtful and what must be mended. It changes nothing and
-spends no purges. It exits with 1 if anything must be mended.`,
+what is well, what is doubtful and what must be mended. Every command that scripts use
+is run once, on keys of its own, as this Redis user; nothing else is changed, and no
+purge is spent. It exits with 1 if anything must be mended.`,
 		Example: `  edgepurge check
   edgepurge check --config edgepurge.yaml --offline   # ask Vercel nothing
   edgepurge check --json`,

@@ -92,6 +92,25 @@ func TestCheck_RedisRights(t *testing.T) {
 	assert.NotContains(t, got, "+lpush")
 }
 
+// A managed Redis that keeps a command from scripts will not do: the check says so beforehand.
+func TestCheck_CommandsOfScripts(t *testing.T) {
+	t.Parallel()
+	check := func(url string) result {
+		return command(t, map[string]string{"EDGEPURGE_REDIS_URL": url, "VERCEL_TOKEN": "t"}, "check", "--offline")
+	}
+	got := check(redistest.Start(t, "--rename-command", "ZRANGEBYSCORE", "").URL())
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stdout, "FAIL  redis commands: scripts cannot run ZRANGEBYSCORE: ERR")
+	s := redistest.Start(t, "--rename-command", "MEMORY", "") // which nothing needs
+	got = check(s.URL())
+	assert.Equal(t, exitDone, got.code, got.stdout)
+	assert.Contains(t, got.stdout, "ok    redis commands: scripts may run all that edgepurge and asynq use\n")
+	assert.Contains(t, got.stdout, "ok    redis pub/sub: messages arrive\n")
+	left, err := s.Client(t).Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	assert.Empty(t, left, "it changes nothing")
+}
+
 // What Vercel's trouble says of a token: nothing.
 func TestCheck_VercelTrouble(t *testing.T) {
 	t.Parallel()

@@ -3,15 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/oklog/ulid/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/internal/redisacl"
+	"github.com/edgepurge/edgepurge/tasks"
+	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
 const (
@@ -31,7 +36,9 @@ func (r *report) redis(ctx context.Context, rdb redis.UniversalClient) {
 		r.add(broken, "redis scripts", "Lua does not work: %v: edgepurge and asynq need EVAL and EVALSHA", err)
 	} else {
 		r.add(fine, "redis scripts", "Lua works")
+		r.commands(ctx, rdb)
 	}
+	r.pubsub(ctx, rdb)
 	r.rights(ctx, rdb)
 	text, err := rdb.Info(ctx).Result()
 	if err != nil {
@@ -44,6 +51,62 @@ func (r *report) redis(ctx context.Context, rdb redis.UniversalClient) {
 	r.memory(info)
 	r.persistence(info)
 	r.workers(rdb)
+}
+
+// commands tries every command that scripts use, on keys of its own. What the user
+// may not do is a matter of rights, and of whose rights are asked for here.
+func (r *report) commands(ctx context.Context, rdb redis.UniversalClient) {
+	const name = "redis commands"
+	refused, err := redisacl.Try(ctx, rdb, ulid.Make().String())
+	if err != nil {
+		r.add(doubtful, name, "could not try the commands that scripts use: %v", err)
+		return
+	}
+	bad := false
+	for _, command := range slices.Sorted(maps.Keys(refused)) {
+		if why := refused[command]; !redisacl.RefusedText(why) {
+			bad = true
+			r.add(broken, name, "scripts cannot run %s: %s: edgepurge needs it, so use another Redis, or another plan of this one", strings.ToUpper(command), why)
+		}
+	}
+	if !bad {
+		r.add(fine, name, "scripts may run all that edgepurge and asynq use")
+	}
+}
+
+// pubsubWait bounds the wait for a message to oneself.
+const pubsubWait = 2 * time.Second
+
+// pubsub sends itself a wake-up that is meant for no account, on the channels that
+// workers listen to.
+func (r *report) pubsub(ctx context.Context, rdb redis.UniversalClient) {
+	const name = "redis pub/sub"
+	ctx, cancel := context.WithTimeout(ctx, pubsubWait)
+	defer cancel()
+	err := func() error {
+		sub := rdb.Subscribe(ctx, lanes.ChannelWake, tasks.ChannelQueued)
+		defer func() { _ = sub.Close() }()
+		for range 2 { // both are subscribed to
+			if _, err := sub.Receive(ctx); err != nil {
+				return fmt.Errorf("SUBSCRIBE: %w", err)
+			}
+		}
+		if err := rdb.Publish(ctx, lanes.ChannelWake, "").Err(); err != nil {
+			return fmt.Errorf("PUBLISH: %w", err)
+		}
+		if _, err := sub.ReceiveMessage(ctx); err != nil {
+			return fmt.Errorf("a message did not arrive: %w", err)
+		}
+		return nil
+	}()
+	switch {
+	case redisacl.Refused(err): // the user of a command line needs no SUBSCRIBE
+		r.add(fine, name, "not tried: this user may not (%v)", err)
+	case err != nil:
+		r.add(doubtful, name, "%v: workers would notice what is new only every few seconds", err)
+	default:
+		r.add(fine, name, "messages arrive")
+	}
 }
 
 // rights says what the user may not do that some command needs. Redis before 7.0

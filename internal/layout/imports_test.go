@@ -63,7 +63,7 @@ var rules = []rule{
 	{packages: "internal/queues", imports: []string{"tasks", "internal/redisacl"}},
 	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks", "internal/queues"}},
 	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks", "internal/queues"}},
-	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "internal/proxies", "tasks"}},
+	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "internal/proxies", "internal/queues", "tasks"}},
 	{packages: "internal/plan", imports: []string{"worker/lanes", "tasks"}},                // its tests only: against the scripts of the worker
 	{packages: "internal/history", imports: []string{"tasks", "internal/vercel/emulator"}}, // test text may import more
 	{packages: "internal/prodredis", imports: []string{"..."}},                             // runs the whole on real Redis set-ups

@@ -15,13 +15,17 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/internal/queues"
 )
 
-// queues serves asynqmon, with one index page instead of its own: without the
+// queueUI serves asynqmon, with one index page instead of its own: without the
 // fonts that it loads from elsewhere, with a way to our page, and with a policy
 // that lets run only the scripts that it came with.
-type queues struct {
+type queueUI struct {
 	asynqmon http.Handler
+	info     http.Handler // asynqmon with a client whose kind it knows, for Redis's own figures
+	list     *queueList
 	guard    *guard
 	index    []byte
 	policy   string
@@ -34,15 +38,21 @@ type sharedRedis struct{ rdb redis.UniversalClient }
 // MakeRedisClient implements asynq.RedisConnOpt.
 func (s sharedRedis) MakeRedisClient() any { return s.rdb }
 
-func newQueues(rdb redis.UniversalClient, readOnly bool) (*queues, error) {
-	q := &queues{
-		asynqmon: asynqmon.New(asynqmon.Options{
-			RootPath: Root, RedisConnOpt: sharedRedis{rdb}, ReadOnly: readOnly,
-			PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
-			ResultFormatter:  asynqmon.ResultFormatterFunc(formatResult),
-		}),
-		guard: &guard{inspector: asynq.NewInspectorFromRedisClient(rdb)},
+func newQueues(rdb redis.UniversalClient, readOnly bool) (*queueUI, error) {
+	light := queues.Light{UniversalClient: rdb}
+	inspector := asynq.NewInspectorFromRedisClient(light)
+	options := asynqmon.Options{
+		RootPath: Root, RedisConnOpt: sharedRedis{light}, ReadOnly: readOnly,
+		PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
+		ResultFormatter:  asynqmon.ResultFormatterFunc(formatResult),
 	}
+	q := &queueUI{
+		asynqmon: asynqmon.New(options),
+		list:     &queueList{rdb: rdb, inspector: inspector},
+		guard:    &guard{inspector: inspector},
+	}
+	options.RedisConnOpt = sharedRedis{rdb}
+	q.info = asynqmon.New(options)
 	var page pageBuffer
 	q.asynqmon.ServeHTTP(&page, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: Root + "/"}})
 	if !bytes.Contains(page.Bytes(), []byte(`<div id="root">`)) {
@@ -88,7 +98,7 @@ func policyOf(index []byte) string {
 		"connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }
 
-func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (q *queueUI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ext := path.Ext(r.URL.Path)
 	switch {
 	case strings.HasPrefix(r.URL.Path, Root+"/api/"):
@@ -100,7 +110,7 @@ func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), status)
 			return
 		}
-		q.asynqmon.ServeHTTP(&typedWriter{ResponseWriter: w, contentType: contentTypes[".json"]}, r)
+		q.api(r).ServeHTTP(&typedWriter{ResponseWriter: w, contentType: contentTypes[".json"]}, r)
 	case !isRead(r):
 		allow(w, r, http.MethodGet)
 	case ext == ".map": // only for who builds asynqmon
@@ -113,6 +123,17 @@ func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(q.index) //nolint:gosec // asynqmon's own page, the same for everybody
 	}
+}
+
+// api is what answers a request that the guard lets through.
+func (q *queueUI) api(r *http.Request) http.Handler {
+	switch {
+	case isRead(r) && r.URL.Path == Root+"/api/queues":
+		return q.list
+	case r.URL.Path == Root+"/api/redis_info":
+		return q.info
+	}
+	return q.asynqmon
 }
 
 // typedWriter says of what type a good answer is; asynqmon guesses, and browsers

@@ -18,6 +18,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/enqueue"
 	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/internal/redisacl"
 	"github.com/edgepurge/edgepurge/internal/redistest"
 	"github.com/edgepurge/edgepurge/internal/redisurl"
@@ -166,13 +167,9 @@ func operate(t *testing.T, url string) {
 		}
 	}
 	assert.NotZero(t, held)
-	inspector := asynq.NewInspectorFromRedisClient(rdb)
-	queues, err := inspector.Queues()
+	_, err = overview.ReadQueues(ctx, rdb)
 	require.NoError(t, err)
-	for _, q := range queues {
-		_, err := inspector.GetQueueInfo(q)
-		require.NoError(t, err)
-	}
+	inspector := asynq.NewInspectorFromRedisClient(rdb)
 	_, err = inspector.Servers()
 	require.NoError(t, err)
 

@@ -15,8 +15,8 @@ import (
 // (redis/redis#14843).
 var arguments = map[string]string{
 	"hello": "", "ping": "", "time": "", "info": "", "command": "", "wait": "0 1", "unsubscribe": "",
-	"cluster|slots": "", "memory|usage": "KEY",
-	"publish": "CHANNEL m", "subscribe": "CHANNEL",
+	"cluster|slots": "",
+	"publish":       "CHANNEL m", "subscribe": "CHANNEL",
 	"evalsha": "e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 KEY",
 	"del":     "KEY", "exists": "KEY", "expire": "KEY 1", "expireat": "KEY 1", "pexpire": "KEY 1", "pttl": "KEY",
 	"get": "KEY", "incr": "KEY", "set": "KEY v", "setex": "KEY 1 v",
@@ -120,10 +120,11 @@ func (r Rights) Missing(ctx context.Context, rdb redis.UniversalClient) ([]strin
 // text: asynq keeps nothing else of an error, and an error inside of a script
 // has no code of its own.
 func Refused(err error) bool {
-	if err == nil {
-		return false
-	}
-	text := err.Error()
+	return err != nil && RefusedText(err.Error())
+}
+
+// RefusedText is Refused for the text of an error.
+func RefusedText(text string) bool {
 	return strings.Contains(text, "NOPERM") || strings.Contains(text, "ACL failure in script") ||
 		strings.Contains(text, "The user executing the script can't")
 }

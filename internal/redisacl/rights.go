@@ -50,7 +50,6 @@ var Worker = Rights{
 		"sadd", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zmscore", "zrange", "zrangebyscore", "zrem",
 		"zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore",
-		"memory|usage",
 	}),
 	Keys:     []string{"asynq:*", "edgepurge:*"},
 	Channels: []string{"asynq:cancel", "edgepurge:queued", "edgepurge:wake"},
@@ -62,7 +61,7 @@ var Collapsing = Rights{Commands: []string{"zscan"}}
 // Operator is what the command line needs: purge, status, hold, dead and check.
 var Operator = Rights{
 	Commands: slices.Concat(Producer.Commands, []string{
-		"info", "time", "memory|usage",
+		"info", "time",
 		"del", "get", "hdel", "hget", "hkeys", "hlen", "hvals",
 		"llen", "lrange", "lrem", "sismember", "smembers",
 		"zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem",
