@@ -153,11 +153,14 @@ func (p *pacer) leave() {
 
 // hint tells the other workers when this account is due, should this one die, and
 // the command line that there is something to be seen of it.
-func (p *pacer) hint(ctx context.Context, view lanes.View, wait time.Duration) error {
+// Redis may refuse it, when it is full: every pacer looks for itself once a minute.
+func (p *pacer) hint(ctx context.Context, view lanes.View, wait time.Duration) {
 	if view.Idle() {
 		wait = -1
 	}
-	return p.lanes.SetDue(ctx, p.account.Name, wait)
+	if err := p.lanes.SetDue(ctx, p.account.Name, wait); err != nil {
+		p.log.Debug().Err(err).Msg("hint")
+	}
 }
 
 // claimWhole is claim, not cut off by a stop: a batch whose claim Redis had
@@ -215,7 +218,8 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 			break // what comes after is no more urgent
 		}
 	}
-	return nil, wait, p.hint(ctx, view, wait)
+	p.hint(ctx, view, wait)
+	return nil, wait, nil
 }
 
 // claimMore claims again from the lane of the streak, if there is one.

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/edgepurge/edgepurge/internal/redisacl"
+	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
 // errorPause is a go-redis hook that pauses before it hands on an error reply
@@ -37,7 +38,7 @@ func (p *errorPause) DialHook(next redis.DialHook) redis.DialHook { return next 
 func (p *errorPause) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if !isGreeting(cmd) && (err != nil || !mayOnlyRead(cmd)) {
+		if !isGreeting(cmd) && !isHint(cmd) && (err != nil || !mayOnlyRead(cmd)) {
 			p.after(ctx, err)
 		}
 		return err
@@ -58,6 +59,13 @@ func (p *errorPause) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 // isGreeting reports whether go-redis introduces itself on a new connection: a
 // Redis before 7.2 does not know all of it, which is no trouble.
 func isGreeting(cmd redis.Cmder) bool { return cmd.Name() == "client" || cmd.Name() == "hello" }
+
+// isHint reports whether a command only notes when an account is due. What it
+// follows is done, so a full Redis that refuses it keeps nothing waiting.
+func isHint(cmd redis.Cmder) bool {
+	args := cmd.Args()
+	return len(args) > 1 && cmd.Name() == "zadd" && args[1] == lanes.KeyDue
+}
 
 // mayOnlyRead reports whether the success of a command says nothing of writes: a
 // Redis that is full or a replica goes on answering these between its errors.

@@ -60,6 +60,19 @@ func TestErrorPause_RareErrorsDoNotAddUp(t *testing.T) {
 	})
 }
 
+// The hint that a full Redis refuses follows what is written down already.
+func TestErrorPause_NotAfterAHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &errorPause{}
+		start := time.Now()
+		hook := p.ProcessHook(func(context.Context, redis.Cmder) error { return errorReply("OOM command not allowed") })
+		assert.Error(t, hook(t.Context(), redis.NewIntCmd(t.Context(), "zadd", "edgepurge:due", "lt", "1", "acme")))
+		assert.Zero(t, time.Since(start))
+		assert.Error(t, hook(t.Context(), redis.NewIntCmd(t.Context(), "zadd", "other", "1", "x")))
+		assert.Equal(t, firstErrorPause, time.Since(start), "other writes pause")
+	})
+}
+
 // Redis 7.0 does not know all that go-redis says of itself on a new connection.
 func TestErrorPause_GreetingIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (c *caller) split(ctx context.Context, a *account, b lanes.Batch, attempt i
 		c.log.Warn().Str("account", a.Name).Str("kind", string(b.Lane.Kind)).Int("most", j.LearnMax).
 			Msg("Vercel takes fewer items a call than documented: learned")
 		if err := c.lanes.LearnMax(ctx, a.Name, b.Lane.Kind, j.LearnMax); err != nil {
-			return err
+			c.log.Debug().Err(err).Str("account", a.Name).Msg("learn") // the next 400 teaches it again
 		}
 	}
 	from := 0

@@ -107,7 +107,8 @@ func (l *Lanes) Collapse(ctx context.Context, pace Pace, lane tasks.Lane, id, to
 	if err != nil {
 		return 0, fmt.Errorf("collapse items of lane %s: %w", lane.ID(), err)
 	}
-	return integer(reply[0]), l.hint(ctx, pace.Account, millis(reply[1]))
+	l.hint(ctx, pace.Account, millis(reply[1]))
+	return integer(reply[0]), nil
 }
 
 // All lists the lanes of an account in which something may be pending.

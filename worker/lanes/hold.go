@@ -4,10 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/tasks"
 )
@@ -87,7 +86,8 @@ func (l *Lanes) Hold(ctx context.Context, account, scope, reason, detail string,
 	if err != nil {
 		return Held{}, fmt.Errorf("hold %s of account %s: %w", scope, account, err)
 	}
-	return held, l.hint(ctx, account, h.Next)
+	l.hint(ctx, account, h.Next)
+	return held, nil
 }
 
 // Holds lists the holds of an account.
@@ -143,23 +143,24 @@ func (l *Lanes) offerHeld(ctx context.Context, account, scope string) error {
 	return l.wake(ctx, account)
 }
 
+// offerMost bounds the lanes that one script offers, and with it how long it keeps Redis busy.
+const offerMost = 1000
+
 func (l *Lanes) offerProject(ctx context.Context, k keys, scope string) error {
 	ids, err := l.rdb.HKeys(ctx, k.lanes()).Result()
 	if err != nil {
 		return err
 	}
-	now, err := l.now(ctx)
-	if err != nil {
-		return err
-	}
+	var args []any
 	for _, id := range ids {
 		lane, err := tasks.ParseLane(id)
-		if err != nil || ScopeProject(lane.Project) != scope {
-			continue
+		if err == nil && ScopeProject(lane.Project) == scope {
+			args = append(args, rank(lane.Priority), id)
 		}
-		// XX: a lane that was emptied meanwhile does not come back.
-		err = l.rdb.ZAddXX(ctx, k.ready(lane.Priority), redis.Z{Score: float64(now.UnixMilli()), Member: id}).Err()
-		if err != nil {
+	}
+	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk)}
+	for some := range slices.Chunk(args, 2*offerMost) {
+		if err := reofferScript.Run(ctx, l.rdb, names, some...).Err(); err != nil {
 			return err
 		}
 	}

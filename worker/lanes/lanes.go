@@ -83,9 +83,7 @@ func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, 
 		sum.Added += integer(reply[0])
 		sum.Again += integer(reply[1])
 		sum.Duplicate += integer(reply[2])
-		if err := l.hint(ctx, pace.Account, millis(reply[3])); err != nil {
-			return sum, err
-		}
+		l.hint(ctx, pace.Account, millis(reply[3]))
 	}
 	return sum, nil
 }
@@ -94,16 +92,13 @@ func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, 
 func (l *Lanes) now(ctx context.Context) (time.Time, error) { return l.rdb.Time(ctx).Result() }
 
 // hint notes in KeyDue that an account has something to do at the given time;
-// the zero time says nothing.
-func (l *Lanes) hint(ctx context.Context, account string, at time.Time) error {
+// the zero time says nothing. A full Redis refuses it. That is no error: what it
+// hints at is written already, and pacers look at least once a minute.
+func (l *Lanes) hint(ctx context.Context, account string, at time.Time) {
 	if at.IsZero() {
-		return nil
+		return
 	}
-	err := l.rdb.ZAddLT(ctx, KeyDue, redis.Z{Score: float64(at.UnixMilli()), Member: account}).Err()
-	if err != nil {
-		return fmt.Errorf("note when account %s is due: %w", account, err)
-	}
-	return nil
+	_ = l.rdb.ZAddLT(ctx, KeyDue, redis.Z{Score: float64(at.UnixMilli()), Member: account}).Err()
 }
 
 func laneIDs(lane tasks.Lane) []any {

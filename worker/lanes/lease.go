@@ -80,7 +80,8 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 	if err != nil {
 		return false, fmt.Errorf("restore batch %s: %w", b.ID, err)
 	}
-	return integer(reply[0]) == 1, l.hint(ctx, pace.Account, millis(reply[1]))
+	l.hint(ctx, pace.Account, millis(reply[1]))
+	return integer(reply[0]) == 1, nil
 }
 
 // Finish ends the lease of a call and tells the budget when the call was over.
@@ -195,7 +196,8 @@ func (l *Lanes) wake(ctx context.Context, account string) error {
 	if err := l.rdb.Publish(ctx, ChannelWake, account).Err(); err != nil {
 		return fmt.Errorf("wake the workers of account %s: %w", account, err)
 	}
-	return l.hint(ctx, account, time.UnixMilli(1)) // long due
+	l.hint(ctx, account, time.UnixMilli(1)) // long due
+	return nil
 }
 
 // LearnMax notes that the API takes fewer items of a kind in one call than

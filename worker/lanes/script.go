@@ -24,6 +24,7 @@ var (
 	takeScript    = script("take")
 	buryScript    = script("bury")
 	settleScript  = script("settle")
+	reofferScript = script("reoffer")
 
 	backlogScript  = script("backlog")
 	collapseScript = script("collapse")

@@ -75,7 +75,7 @@ func TestScripts_TouchOnlyTheirKeys(t *testing.T) {
 		"absorb": absorbScript, "peek": peekScript, "claim": claimScript, "acquire": acquireScript,
 		"restore": restoreScript, "finish": finishScript, "pause": pauseScript, "hold": holdScript,
 		"take": takeScript, "bury": buryScript, "settle": settleScript,
-		"backlog": backlogScript, "collapse": collapseScript,
+		"backlog": backlogScript, "collapse": collapseScript, "reoffer": reofferScript,
 	} {
 		passed, ran := g.keys[s.Hash()]
 		assert.True(t, ran, "the tour runs %s", name)
@@ -140,6 +140,8 @@ func tour(r *rig) {
 	require.NoError(r.t, r.Resume(r.ctx(), "acme"))
 	r.pass(25 * time.Millisecond)
 	r.refused(inProject("nothing"), RefusedEmpty)
+	_, err := r.Release(r.ctx(), "acme", ScopeProject("prj"))
+	require.NoError(r.t, err)
 }
 
 func tourReceipts(r *rig) {
@@ -177,7 +179,7 @@ func headerKeys(t *testing.T, name string) int {
 }
 
 func TestScripts_TakeTheTimeFromRedis(t *testing.T) {
-	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle", "backlog", "collapse"} {
+	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle", "backlog", "collapse", "reoffer"} {
 		assert.Contains(t, read(name), "\n--#include time\n", name)
 	}
 	assert.Panics(t, func() { read("missing") })

@@ -16,7 +16,9 @@ local lane_ids = { ARGV[4], ARGV[5], ARGV[6] }
 
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('GET', absorbed)
-if before then return cjson.decode(before) end
+if before and before ~= '' then return cjson.decode(before) end
+-- The first write is one that a full Redis refuses, whatever is pending already (see doc.go).
+redis.call('SET', absorbed, '', 'PX', 30000)
 
 local due = math.max(now + tonumber(ARGV[7]), tonumber(ARGV[8]))
 local count, twins = add_all(p, ARGV, 13, due, tonumber(ARGV[9]))

@@ -10,6 +10,7 @@ local batch, attempt = ARGV[4], tonumber(ARGV[5])
 --#include budget
 --#include receipts
 
+redis.call('ZREM', inflight, '') -- runs on a full Redis, see doc.go
 if is_superseded(batch) then return { 'superseded' } end
 local before = redis.call('HGET', batches, batch)
 if before and cjson.decode(before).attempt == attempt then

@@ -6,6 +6,7 @@
 --      the limit that a success told or 0
 local state, event, full, per, told = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 --#include time
+redis.call('HDEL', state, '') -- runs on a full Redis, see doc.go
 local slow = tonumber(redis.call('HGET', state, 'slow') or 0)
 
 local function slow_to(n)

@@ -15,6 +15,7 @@ local urgent = p == 1
 --#include receipts
 --#include origins
 
+redis.call('ZREM', inflight, '') -- runs on a full Redis, see doc.go
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('HGET', batches, batch)
 if before then return { 'claimed before', before } end

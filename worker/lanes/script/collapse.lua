@@ -14,6 +14,7 @@ local to = ARGV[7]
 --#include receipts
 --#include origins
 
+redis.call('ZREM', receipts, '') -- runs on a full Redis, see doc.go
 -- go-redis sends a script again when its reply was lost: answer as the first time.
 local before = redis.call('GET', collapsed)
 if before then return cjson.decode(before) end

@@ -5,6 +5,7 @@
 local inflight, batches, budget, hold, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local batch = ARGV[1]
 --#include time
+redis.call('ZREM', inflight, '') -- runs on a full Redis, see doc.go
 redis.call('ZADD', budget, 'XX', ms(now), batch .. '#' .. ARGV[2])
 local record = redis.call('HGET', batches, batch)
 if not record then return 0 end

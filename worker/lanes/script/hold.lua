@@ -7,6 +7,7 @@
 -- ARGV scope, reason, detail, probe, first step, longest step, batch id and attempt,
 --      project, when the call began
 --#include time
+redis.call('HDEL', KEYS[1], '') -- runs on a full Redis, see doc.go
 local hold, ended, call = KEYS[1], KEYS[2], ARGV[7]
 local scope, reason, detail, probes, began = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', tonumber(ARGV[9])
 local doubtful = scope ~= 'account' and reason == 'forbidden'

@@ -5,6 +5,7 @@
 --      spent yet), "429" (find the limit if it was not told) or "", calls, window in ms
 --#include time
 local state, budget = KEYS[1], KEYS[2]
+redis.call('HDEL', state, '') -- runs on a full Redis, see doc.go
 local limit, believed, why = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local spent = redis.call('ZCOUNT', budget, ms(now - tonumber(ARGV[6])), '+inf')
 if why == 'ahead' and tonumber(ARGV[5]) > 0 and spent >= tonumber(ARGV[5]) then return '0' end

@@ -16,6 +16,7 @@ local batch = ARGV[7]
 --#include receipts
 --#include origins
 
+redis.call('ZREM', inflight, '') -- runs on a full Redis, see doc.go
 if tonumber(redis.call('ZSCORE', superseded, batch) or 0) > now then return { 0, '0' } end
 if ARGV[8] == '1' then
   local lease = redis.call('ZSCORE', inflight, batch)
