@@ -18,7 +18,7 @@ import (
 // hook the gate answers the dequeues of a queue that it has just seen empty by
 // itself, and lets them wait for it to see a task.
 type gate struct {
-	urgent, intake, calls atomic.Bool  // whether the queue had tasks
+	urgent, intake, calls atomic.Bool  // whether the queue had tasks and was not paused
 	looked                atomic.Int64 // when it last saw Redis, in Unix milliseconds
 
 	hints chan struct{} // of capacity 1: a producer says that it stored tasks
@@ -50,6 +50,20 @@ func (g *gate) hint() { signal(g.hints) }
 // pendingList is where asynq v0.26 keeps the tasks of a queue that are to be run
 // (internal/base: PendingKey). A test holds it to the real thing.
 func pendingList(queue string) string { return "asynq:{" + queue + "}:pending" }
+
+// pausedKey is where asynq keeps that somebody paused a queue (internal/base: PausedKey).
+func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
+
+// waiting asks in one command whether a queue has tasks and whether it is paused. The
+// answer counts its list twice and its pause once.
+func waiting(ctx context.Context, p redis.Pipeliner, queue string) *redis.IntCmd {
+	list := pendingList(queue)
+	return p.Exists(ctx, list, list, pausedKey(queue))
+}
+
+// mayRun reads what waiting asked for: tasks, and no pause. A paused queue answers every
+// dequeue with nothing, at once, and each server would ask a hundred times a second.
+func mayRun(answer *redis.IntCmd) bool { return answer.Val() == 2 }
 
 var (
 	urgentList = pendingList(tasks.QueueUrgent)
@@ -88,17 +102,17 @@ func (g *gate) run(ctx context.Context, rdb redis.UniversalClient) {
 func (g *gate) look(ctx context.Context, rdb redis.UniversalClient) bool {
 	var urgent, intake, calls *redis.IntCmd
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // in a Cluster they lie in three slots
-		urgent, intake, calls = p.Exists(ctx, urgentList), p.Exists(ctx, intakeList), p.Exists(ctx, callsList)
+		urgent, intake, calls = waiting(ctx, p, tasks.QueueUrgent), waiting(ctx, p, tasks.QueueIntake), waiting(ctx, p, tasks.QueueCalls)
 		return nil
 	})
 	if err != nil {
 		return false // the servers meet the same error, and asynq says so
 	}
-	g.urgent.Store(urgent.Val() > 0)
-	g.intake.Store(intake.Val() > 0)
-	g.calls.Store(calls.Val() > 0)
+	g.urgent.Store(mayRun(urgent))
+	g.intake.Store(mayRun(intake))
+	g.calls.Store(mayRun(calls))
 	g.looked.Store(time.Now().UnixMilli())
-	if urgent.Val()+intake.Val()+calls.Val() == 0 {
+	if !mayRun(urgent) && !mayRun(intake) && !mayRun(calls) {
 		return false
 	}
 	g.mu.Lock()

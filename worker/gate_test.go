@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/internal/redistest"
+	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -230,5 +233,62 @@ func TestGate_StopKeepsNobodyWaiting(t *testing.T) {
 		start := time.Now()
 		g.await(context.Background())
 		assert.Zero(t, time.Since(start), "nor whoever comes later")
+	})
+}
+
+// load counts what reaches Redis.
+type load struct{ n atomic.Int64 }
+
+func (l *load) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (l *load) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		l.n.Add(1)
+		return next(ctx, cmd)
+	}
+}
+
+func (l *load) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		l.n.Add(int64(len(cmds)))
+		return next(ctx, cmds)
+	}
+}
+
+// A paused queue costs as an idle one, however much waits in it, and goes on as soon as
+// it is resumed. The pause and the list are the real asynq's.
+func TestGate_APausedQueueCostsAsAnIdleOne(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		seen := &load{}
+		api := newAPI(t, emulator.Config{}, nil)
+		l := newLab(t, testConfig(api.URL), rdb)
+		rdb.AddHook(seen) // after the gate's: it counts what the gate lets through
+		l.start()
+		eventually(t, func() bool { return l.logs.has(`"message":"working"`) }, "it works")
+		spent := func() int64 {
+			time.Sleep(gateBusy + 200*time.Millisecond) // what was under way, and the looks after a task
+			before := seen.n.Load()
+			time.Sleep(2 * time.Second)
+			return seen.n.Load() - before
+		}
+		idle := spent()
+		inspector := asynq.NewInspectorFromRedisClient(rdb)
+		for _, queue := range []string{tasks.QueueIntake, tasks.QueueUrgent, tasks.QueueCalls} {
+			require.NoError(t, queues.Register(t.Context(), rdb))
+			require.NoError(t, inspector.PauseQueue(queue))
+		}
+		client := asynq.NewClientFromRedisClient(rdb)
+		_, err := client.Enqueue(asynq.NewTask("x", nil), asynq.Queue(tasks.QueueCalls))
+		require.NoError(t, err)
+		at := l.request(tasks.Purge{Tags: []string{"paused"}})
+		l.request(tasks.Purge{Tags: []string{"paused"}, Priority: tasks.Urgent})
+		assert.Less(t, spent(), 2*idle+50, "idle: %d", idle)
+		assert.Empty(t, api.with("paused"))
+
+		for _, queue := range []string{tasks.QueueIntake, tasks.QueueUrgent, tasks.QueueCalls} {
+			require.NoError(t, inspector.UnpauseQueue(queue))
+		}
+		eventually(t, func() bool { return api.purged("paused", at) }, "it goes on")
 	})
 }
