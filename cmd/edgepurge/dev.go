@@ -20,6 +20,7 @@ type devFlags struct {
 	emulatorListen string
 	listen         string
 	fast           bool
+	redisInUse     bool
 }
 
 func newDevCommand(a *app) *cobra.Command {
@@ -35,9 +36,11 @@ The gateway serves what the configuration says. Where that says nothing, it take
 {"tags": [...]} at /hooks/dev without any check: it listens on this machine only,
 refuses what a web page sends, and is closed while VERCEL_TOKEN is set.
 
-With --redis it uses a Redis of yours. With VERCEL_TOKEN set it calls the real API,
-and purges what is there. The configuration holds as for a worker, but redis.url is
-used only by way of --redis.`,
+With --redis it uses a Redis of yours. It refuses one that workers serve or in which
+purges wait, unless --redis-in-use is set: it would take some of these purges, and the
+emulated Vercel purges nothing. With VERCEL_TOKEN set it calls the real API, and purges
+what is there. The configuration holds as for a worker, but redis.url is used only by
+way of --redis.`,
 		Example: `  edgepurge dev
   edgepurge dev --fast
   edgepurge dev --redis redis://127.0.0.1:6379/1
@@ -48,6 +51,7 @@ used only by way of --redis.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.redis, "redis", "", "`URL` of a Redis of yours, in place of the embedded one")
+	flags.BoolVar(&f.redisInUse, "redis-in-use", false, "use --redis although workers serve it or purges wait in it: dev takes its share of them")
 	flags.StringVar(&f.redisListen, "redis-listen", "127.0.0.1:6379", "`address` of the embedded Redis")
 	flags.StringVar(&f.emulatorListen, "emulator-listen", "127.0.0.1:8089", "`address` of the emulated Vercel")
 	flags.StringVar(&f.listen, "listen", "", "`address` of the gateway (default: gateway.listen, 127.0.0.1:8080)")
@@ -145,7 +149,14 @@ func (s *devStage) openRedis(ctx context.Context, f devFlags) (err error) {
 	if err := rdb.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("--redis %s does not answer: %w: start it, or leave --redis out for an embedded one", redisurl.Redact(f.redis), err)
 	}
-	return nil
+	if f.redisInUse {
+		return nil
+	}
+	use, err := readInUse(ctx, rdb)
+	if err != nil {
+		return fmt.Errorf("look who uses --redis %s: %w", redisurl.Redact(f.redis), err)
+	}
+	return use.refusal(f.redis)
 }
 
 // openEmulator serves the emulated Vercel and points the worker at it. Real
