@@ -83,37 +83,57 @@ func (r Rights) questions() ([]question, error) {
 }
 
 // Missing lists the rules that the connected user lacks, as ACL SETUSER takes
-// them: "+lpush", "~edgepurge:*". It is empty if none is, and if Redis, being
-// older than 7.0, cannot tell. A pattern that only one command is for and that
-// command cannot be told apart: both are named.
+// them: "+lpush", "~edgepurge:*", "(+lpush ~asynq:…)". It is empty if none is, and if
+// Redis, being older than 7.0, cannot tell. A pattern that only one command is for
+// and that command cannot be told apart: both are named.
 func (r Rights) Missing(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
-	all, err := r.questions()
-	if err != nil {
-		return nil, err
-	}
+	parts := append([]Rights{r}, r.Selectors...)
+	asked := make([][]question, len(parts))
 	var args []any
-	for _, q := range all {
-		args = append(args, len(q.words))
-		for _, w := range q.words {
-			args = append(args, w)
+	n := 0
+	for i, part := range parts {
+		var err error
+		if asked[i], err = part.questions(); err != nil {
+			return nil, err
+		}
+		n += len(asked[i])
+		for _, q := range asked[i] {
+			args = append(args, len(q.words))
+			for _, w := range q.words {
+				args = append(args, w)
+			}
 		}
 	}
 	answer, err := probe.Eval(ctx, rdb, nil, args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ask Redis for the rights of its user: %w", err)
 	}
-	if len(answer) != len(all) {
+	if len(answer) != n {
 		return nil, nil
 	}
-	// A command is granted if it may be run on anything, a pattern if anything may be run on it.
-	return slices.DeleteFunc(r.Rules(), func(rule string) bool {
+	missing := r.lacking(asked[0], answer)
+	answer = answer[len(asked[0]):]
+	for i, s := range r.Selectors {
+		own := answer[:len(asked[i+1])]
+		if strings.Contains(own, "0") {
+			missing = append(missing, s.selector())
+		}
+		answer = answer[len(own):]
+	}
+	return missing, nil
+}
+
+// lacking is which of the rules outside selectors the answers deny. A command is
+// granted if it may be run on anything, a pattern if anything may be run on it.
+func (r Rights) lacking(all []question, answer string) []string {
+	return slices.DeleteFunc(r.ownRules(), func(rule string) bool {
 		for i, q := range all {
 			if answer[i] == '1' && (rule == "+"+q.command || q.pattern != "" && rule[1:] == q.pattern) {
 				return true
 			}
 		}
 		return rule == "+eval" // which has just run
-	}), nil
+	})
 }
 
 // Refused reports whether Redis refused something for want of a right. By its

@@ -9,25 +9,47 @@ import (
 )
 
 // Rights is what a user may do. Commands are in lower case, subcommands as
-// "cluster|slots"; keys and channels are patterns.
+// "cluster|slots"; keys and channels are patterns. Every command may be run on every
+// key; what may be run on some keys only is in Selectors, which Redis knows since 7.0.
+// A selector has no selectors of its own.
 type Rights struct {
 	Commands, Keys, Channels []string
+	Selectors                []Rights
 }
 
 // connection is what go-redis and asynq ask of every connection.
 var connection = []string{"hello", "ping"}
 
+// What a producer writes of asynq's: its requests, and the lists they wait in.
+var (
+	requests = []string{"asynq:{edgepurge-intake}:t:*", "asynq:{edgepurge-urgent}:t:*"}
+	pending  = []string{"asynq:{edgepurge-intake}:pending", "asynq:{edgepurge-urgent}:pending"}
+	receipts = []string{"edgepurge:receipt:*", "edgepurge:{*}:receipt:*"}
+)
+
 // Producer is what enqueue.Client needs: to store requests and follow the
-// tracked ones, and nothing else.
+// tracked ones, and nothing else. It can neither read nor remove what waits, nor
+// pause a queue: hence a selector for each command that could.
 var Producer = Rights{
-	Commands: slices.Concat(connection, []string{
-		"eval", "evalsha", "exists", "hset", "lpush", "publish", "sadd",
-		"hgetall", "hmget", "pexpire",
-	}),
-	Keys: []string{
-		"asynq:queues", "asynq:{edgepurge-intake}:*", "asynq:{edgepurge-urgent}:*",
-		"edgepurge:receipt:*", "edgepurge:{*}:receipt:*",
+	Commands: slices.Concat(connection, []string{"publish"}),
+	Channels: []string{"edgepurge:queued"},
+	Selectors: []Rights{
+		{Commands: []string{"eval", "evalsha"}, Keys: slices.Concat(requests, pending, receipts)},
+		{Commands: []string{"exists", "hset"}, Keys: requests},
+		{Commands: []string{"lpush"}, Keys: pending},
+		{Commands: []string{"sadd"}, Keys: []string{"asynq:queues"}},
+		{Commands: []string{"exists", "hset", "hgetall", "hmget", "pexpire"}, Keys: receipts},
 	},
+}
+
+// OldProducer is Producer for Redis 6.2, which has no selectors: whoever has it can
+// remove requests that wait. Without Track it needs none of hgetall, hmget and
+// pexpire, by which it could read and expire them too.
+var OldProducer = Rights{
+	Commands: slices.Concat(connection, []string{
+		"eval", "evalsha", "exists", "hset", "lpush", "publish", "sadd", "hgetall", "hmget", "pexpire",
+	}),
+	Keys:     slices.Concat([]string{"asynq:queues"}, requests, pending, receipts),
 	Channels: []string{"edgepurge:queued"},
 }
 
@@ -35,7 +57,10 @@ var Producer = Rights{
 var Replicas = Rights{Commands: []string{"wait"}}
 
 // Bounded is what a Producer with MaxQueued needs besides.
-var Bounded = Rights{Commands: []string{"llen", "zcard"}}
+var Bounded = Rights{Selectors: []Rights{{
+	Commands: []string{"llen", "zcard"},
+	Keys:     slices.Concat(pending, []string{"asynq:{edgepurge-intake}:retry", "asynq:{edgepurge-urgent}:retry"}),
+}}}
 
 // Cluster is what every user of a Redis Cluster needs besides, on every node.
 var Cluster = Rights{Commands: []string{"cluster|slots", "command"}}
@@ -60,7 +85,7 @@ var Collapsing = Rights{Commands: []string{"zscan"}}
 
 // Operator is what the command line needs: purge, status, hold, dead and check.
 var Operator = Rights{
-	Commands: slices.Concat(Producer.Commands, []string{
+	Commands: slices.Concat(OldProducer.Commands, []string{
 		"info", "time",
 		"del", "get", "hdel", "hget", "hkeys", "hlen", "hvals",
 		"llen", "lrange", "lrem", "sismember", "smembers",
@@ -81,12 +106,23 @@ func (r Rights) With(more Rights) Rights {
 		slices.Sort(list)
 		return slices.Compact(list)
 	}
-	return Rights{both(r.Commands, more.Commands), both(r.Keys, more.Keys), both(r.Channels, more.Channels)}
+	return Rights{
+		both(r.Commands, more.Commands), both(r.Keys, more.Keys), both(r.Channels, more.Channels),
+		slices.Concat(r.Selectors, more.Selectors),
+	}
 }
 
 // Rules writes the rights as ACL SETUSER takes them, after "resetkeys
-// resetchannels -@all": "~key &channel +command".
+// resetchannels -@all": "~key &channel +command (selector)".
 func (r Rights) Rules() []string {
+	rules := r.ownRules()
+	for _, s := range r.Selectors {
+		rules = append(rules, s.selector())
+	}
+	return rules
+}
+
+func (r Rights) ownRules() []string {
 	rules := make([]string, 0, len(r.Keys)+len(r.Channels)+len(r.Commands))
 	for _, k := range r.Keys {
 		rules = append(rules, "~"+k)
@@ -98,6 +134,12 @@ func (r Rights) Rules() []string {
 		rules = append(rules, "+"+c)
 	}
 	return rules
+}
+
+// selector writes the rights as one selector: "(+command ~key)".
+func (r Rights) selector() string {
+	rules := Rights{Commands: r.Commands}.ownRules()
+	return "(" + strings.Join(append(rules, Rights{Keys: r.Keys}.ownRules()...), " ") + ")"
 }
 
 // sample is a key or channel that a pattern matches.

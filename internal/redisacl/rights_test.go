@@ -34,7 +34,7 @@ func as(t *testing.T, s *redistest.Server, rules []string) redis.UniversalClient
 func TestMissing_NamesEachRight(t *testing.T) {
 	s := redistest.Start(t)
 	for name, rights := range map[string]Rights{
-		"producer": Producer.With(Replicas), "worker": Worker, "rules": Worker.With(Collapsing), "operator": Operator, "cluster": Worker.With(Cluster),
+		"producer": Producer.With(Replicas).With(Bounded), "old producer": OldProducer, "worker": Worker, "rules": Worker.With(Collapsing), "operator": Operator, "cluster": Worker.With(Cluster),
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules := rights.Rules()
@@ -42,7 +42,7 @@ func TestMissing_NamesEachRight(t *testing.T) {
 			require.NoError(t, err)
 			assert.Empty(t, missing)
 			for i, left := range rules {
-				if left == "+eval" || left == "+hello" {
+				if left == "+eval" || left == "+hello" || strings.HasPrefix(left, "(+eval ") {
 					continue // Redis names them itself
 				}
 				some := append(append([]string{}, rules[:i]...), rules[i+1:]...)
@@ -79,5 +79,5 @@ func TestExplain(t *testing.T) {
 	require.True(t, Refused(err), "%v", err)
 	explained := Producer.Explain(t.Context(), rdb, err)
 	require.ErrorIs(t, explained, err)
-	require.ErrorContains(t, explained, "(the Redis user lacks ~edgepurge:receipt:* ~edgepurge:{*}:receipt:* &edgepurge:queued +evalsha +exists +hset +lpush +publish +hgetall +hmget +pexpire)")
+	require.ErrorContains(t, explained, "(the Redis user lacks &edgepurge:queued +publish (+eval +evalsha ")
 }
