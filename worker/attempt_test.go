@@ -181,6 +181,8 @@ func TestAttempt_ExhaustedIsADeadLetter(t *testing.T) {
 	assert.InDelta(t, 1, l.metric("edgepurge_buried_total", "reason", "server_error"), 0)
 	assert.Empty(t, l.holds())
 	assert.Empty(t, l.status().InFlight)
+	assert.Contains(t, l.logs.String(), `"reason":"server_error","answer":"Down"`, "Vercel's words")
+	assert.Contains(t, l.logs.String(), `"message":"call"`)
 }
 
 func TestAttempt_RateLimited(t *testing.T) {

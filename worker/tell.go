@@ -34,7 +34,7 @@ func (c *caller) tell(m *made, traceID string) {
 		Int("requests", len(m.origins)).Strs("request_ids", requests).Strs("sources", sources).
 		Int("attempt", m.attempt).Stringer("verdict", j.Verdict).Int("status", m.status)
 	if j.Verdict != Done {
-		line.Str("reason", string(j.Reason)).Str("message", j.Letter.Message)
+		line.Str("reason", string(j.Reason)).Str("answer", j.Letter.Message)
 	}
 	if traceID != "" {
 		line.Str("trace_id", traceID)
