@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -12,6 +13,10 @@ import (
 // ErrVersion says that a payload was written by a newer edgepurge. It matches
 // ErrInvalid too: this worker cannot run the task, a newer one can.
 var ErrVersion = fmt.Errorf("%w: unknown wire version", ErrInvalid)
+
+// ErrUnknownField says that a payload has a field that this edgepurge does not know: it
+// may be of a newer one. It matches ErrInvalid too.
+var ErrUnknownField = fmt.Errorf("%w", ErrInvalid)
 
 type wirePurge struct {
 	V               int        `json:"v"`
@@ -192,6 +197,9 @@ func decode(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
+		if strings.HasPrefix(err.Error(), "json: unknown field") { // encoding/json has no type for it
+			return fmt.Errorf("%w: %w", ErrUnknownField, err)
+		}
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 type attempts struct {
 	caller
 	accounts map[string]*account
+	unknown  *unknowns
 }
 
 // ProcessTask makes one attempt, or archives the task if it is a dead letter.
@@ -41,14 +42,9 @@ func isOutcome(err error) bool {
 func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	call, err := tasks.DecodeCall(task.Payload())
 	if err != nil {
-		account, batch, items := guessCall(task.Payload())
-		return t.buryCall(ctx, account, batch, items, Invalid, err)
+		return t.unreadable(ctx, task.Payload(), err)
 	}
-	a := t.accounts[call.Account]
-	if a == nil {
-		return t.buryCall(ctx, call.Account, call.Batch, call.Items, NoAccount, fmt.Errorf("account %q is not in the configuration: add it, then run `edgepurge dead replay`", call.Account))
-	}
-	if call.Verdict != nil {
+	if call.Verdict != nil { // before the account is looked for: it needs none
 		noted, err := t.lanes.TakeVerdict(ctx, call.Account, call.Batch)
 		if err != nil {
 			return err
@@ -57,6 +53,10 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 			return &letterError{reason: Reason(call.Verdict.Reason), cause: withoutReason(call.Verdict)}
 		}
 		call.Attempt = 0 // somebody replayed the dead letter: it starts anew
+	}
+	a := t.accounts[call.Account]
+	if a == nil {
+		return t.withoutAccount(ctx, &call)
 	}
 	retried, _ := asynq.GetRetryCount(ctx)
 	attempt := call.Attempt + retried + 1
@@ -87,6 +87,28 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	// The same attempt is leased and booked: made again now, it would be a call
 	// that nobody has paid for. When the lease is over its items are in their lane.
 	return &laterError{after: a.timeout + 2*leaseMargin, why: "the answer could not be written down: " + err.Error()}
+}
+
+// unreadable puts back what a newer worker may read, and buries what none can.
+func (t *attempts) unreadable(ctx context.Context, payload []byte, why error) error {
+	account, batch, items := guessCall(payload)
+	if mayBeNewer(why) {
+		task, _ := asynq.GetTaskID(ctx)
+		if err := t.unknown.putBack(ctx, task, why); err != nil {
+			return err
+		}
+	}
+	return t.buryCall(ctx, account, batch, items, Invalid, why)
+}
+
+// withoutAccount puts back a call whose account a newer worker may have, and buries it
+// when none has.
+func (t *attempts) withoutAccount(ctx context.Context, call *tasks.Call) error {
+	why := fmt.Errorf("account %q is not in the configuration: add it, then run `edgepurge dead replay`", call.Account)
+	if err := t.unknown.putBack(ctx, call.Batch, why); err != nil {
+		return err
+	}
+	return t.buryCall(ctx, call.Account, call.Batch, call.Items, NoAccount, why)
 }
 
 // try makes the call and tells asynq what becomes of the task.

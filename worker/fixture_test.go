@@ -193,6 +193,7 @@ func newLab(t *testing.T, c Config, rdb redis.UniversalClient) *lab {
 	var err error
 	l.Worker, err = New(c, Options{Redis: rdb, Log: zerolog.New(l.logs), Registerer: l.reg})
 	require.NoError(t, err)
+	l.unknown.patience = 0 // what is unknown dies at once, but for tests about that
 	t.Cleanup(func() {
 		assert.Empty(t, l.logs.repeated(), "a reader of the log keeps one of them")
 		if t.Failed() {

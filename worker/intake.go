@@ -17,6 +17,7 @@ type intake struct {
 	lanes    *lanes.Lanes
 	accounts map[string]*account
 	archive  *archive
+	unknown  *unknowns
 	metrics  *metrics
 	tracer   *tracer
 	log      zerolog.Logger
@@ -28,15 +29,25 @@ func (in *intake) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	ctx, span := in.tracer.absorb(ctx, t)
 	p, err := tasks.DecodePurge(t.Payload())
 	if err != nil {
-		task, _ := asynq.GetTaskID(ctx)
 		p = guessPurge(t.Payload())
-		err = in.buryPart(ctx, guessPart(task, t.Payload()), Invalid, err)
+		err = in.unreadable(ctx, t.Payload(), err)
 	} else {
 		err = in.absorb(ctx, &p)
 	}
 	in.tracer.absorbed(span, &p, err)
 	in.metrics.request(&p, in.label(p.Project), err, time.Now())
 	return err
+}
+
+// unreadable puts back what a newer worker may read, and buries what none can.
+func (in *intake) unreadable(ctx context.Context, payload []byte, why error) error {
+	task, _ := asynq.GetTaskID(ctx)
+	if mayBeNewer(why) {
+		if err := in.unknown.putBack(ctx, task, why); err != nil {
+			return err
+		}
+	}
+	return in.buryPart(ctx, guessPart(task, payload), Invalid, why)
 }
 
 // label is the project entry that a project's items are counted under.
@@ -51,8 +62,12 @@ func (in *intake) label(project string) string {
 func (in *intake) absorb(ctx context.Context, p *tasks.Purge) error {
 	a := accountOf(in.accounts, p.Project)
 	if a == nil {
-		return in.buryPart(ctx, partOf(p), NoAccount, fmt.Errorf(
-			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project))
+		why := fmt.Errorf(
+			"project %q belongs to no account: add it under projects in the configuration, then run `edgepurge dead replay`", p.Project)
+		if err := in.unknown.putBack(ctx, p.ID, why); err != nil {
+			return err
+		}
+		return in.buryPart(ctx, partOf(p), NoAccount, why)
 	}
 	if why := a.noRoom(p, time.Now()); why != nil {
 		return in.refuse(ctx, a, partOf(p), why)

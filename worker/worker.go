@@ -30,6 +30,7 @@ type Worker struct {
 	sweep    *sweep
 	gate     *gate
 	recent   *recent
+	unknown  *unknowns
 }
 
 // Options are what a Worker takes besides its Config.
@@ -74,6 +75,7 @@ func New(c Config, o Options) (*Worker, error) {
 		tracer: traces, log: o.Log,
 	}
 
+	unknown := newUnknowns(l, o.Log)
 	slots := make(chan struct{}, c.Concurrency)
 	pacers := map[string]*pacer{}
 	for name, a := range accounts {
@@ -81,12 +83,13 @@ func New(c Config, o Options) (*Worker, error) {
 	}
 	return &Worker{
 		config: c, rdb: o.Redis, log: o.Log, accounts: accounts,
-		intake:   &intake{lanes: l, accounts: accounts, archive: letters, metrics: m, tracer: traces, log: o.Log},
-		attempts: &attempts{caller: call, accounts: accounts},
+		intake:   &intake{lanes: l, accounts: accounts, archive: letters, unknown: unknown, metrics: m, tracer: traces, log: o.Log},
+		attempts: &attempts{caller: call, accounts: accounts, unknown: unknown},
 		pacers:   pacers,
 		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, metrics: m, log: o.Log, strangers: map[string]bool{}},
 		gate:     gate,
 		recent:   call.recent,
+		unknown:  unknown,
 	}, nil
 }
 

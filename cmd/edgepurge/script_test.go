@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 				RequireUniqueNames:  true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"exits": exits, "until": until, "fetch": fetch, "answers": answers, "expand": expand, "firstid": firstID, "stdoutid": stdoutID, "sigterm": sigterm,
-					"faults": w.faults, "purged": w.purged, "flushall": w.flushAll, "forgetqueues": w.forgetQueues,
+					"faults": w.faults, "purged": w.purged, "flushall": w.flushAll, "forgetqueues": w.forgetQueues, "unknownforlong": w.unknownForLong,
 				},
 			})
 		})
@@ -230,6 +230,25 @@ func (w *world) flushAll(ts *testscript.TestScript, _ bool, _ []string) { w.redi
 // forgetQueues makes Redis lose what asynq finds queues by.
 func (w *world) forgetQueues(ts *testscript.TestScript, _ bool, _ []string) {
 	w.redisDo(ts, "del", "asynq:queues")
+}
+
+// unknownForLong waits until a worker has put a task back and makes that long ago.
+func (w *world) unknownForLong(ts *testscript.TestScript, _ bool, _ []string) {
+	options, err := redis.ParseURL(w.redisURL())
+	ts.Check(err)
+	rdb := redis.NewClient(options)
+	defer rdb.Close()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		keys, err := rdb.Keys(context.Background(), "edgepurge:unknown:*").Result()
+		ts.Check(err)
+		for _, key := range keys {
+			ts.Check(rdb.Set(context.Background(), key, 1, redis.KeepTTL).Err())
+		}
+		if len(keys) > 0 {
+			return
+		}
+	}
+	ts.Fatalf("no task is unknown")
 }
 
 func (w *world) redisDo(ts *testscript.TestScript, args ...any) {

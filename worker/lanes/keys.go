@@ -21,6 +21,9 @@ const (
 // people only. It expires.
 func keyRates(unix int64) string { return "edgepurge:rates:" + strconv.FormatInt(unix/60, 10) }
 
+// keyUnknown says since when no worker has known a task. It expires.
+func keyUnknown(task string) string { return "edgepurge:unknown:" + task }
+
 // keys builds the names of everything that Redis holds for one account. Its
 // braces put all of them into one Redis Cluster slot.
 type keys struct{ prefix string }

@@ -24,6 +24,7 @@ func TestKeys(t *testing.T) {
 		{ChannelWake, "edgepurge:wake"},
 		{KeyCalls, "edgepurge:calls"},
 		{keyRates(1_800_000_059), "edgepurge:rates:30000000"},
+		{keyUnknown("01JD"), "edgepurge:unknown:01JD"},
 		{k.lanes(), "edgepurge:{acme}:lanes"},
 		{k.ready(tasks.Urgent), "edgepurge:{acme}:ready:urgent"},
 		{k.ready(tasks.Normal), "edgepurge:{acme}:ready:normal"},
