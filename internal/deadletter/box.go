@@ -129,7 +129,7 @@ func (b *Box) Replay(ctx context.Context, k Key) (Replayed, error) {
 	if err != nil {
 		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: %w", k.ID, err)
 	}
-	if err := b.remove(k); err != nil {
+	if err := b.remove(ctx, k); err != nil {
 		return Replayed{}, fmt.Errorf("replayed as %s: %w", receipt.ID, err)
 	}
 	return Replayed{Receipt: receipt}, nil
@@ -154,7 +154,7 @@ func (b *Box) remap(ctx context.Context, l Letter) (Replayed, error) {
 		all.Receipt.Tasks += receipt.Tasks
 		all.Receipt.Items += receipt.Items
 	}
-	if err := b.remove(l.Key); err != nil {
+	if err := b.remove(ctx, l.Key); err != nil {
 		return Replayed{}, fmt.Errorf("replayed as %s: %w", all.Receipt.ID, err)
 	}
 	return all, nil
@@ -163,20 +163,17 @@ func (b *Box) remap(ctx context.Context, l Letter) (Replayed, error) {
 // Delete deletes a letter for good: its items are not purged. The error matches
 // ErrNotFound if the letter is gone, in particular if it runs again.
 func (b *Box) Delete(ctx context.Context, k Key) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("delete %s in %s: %w", k.ID, k.Queue, err)
+	err := queues.Remove(ctx, b.rdb, k.Queue, k.ID, queues.Dead)
+	if _, other := errors.AsType[*queues.StateError](err); other || errors.Is(err, queues.ErrMissing) {
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	// asynq deletes tasks in any state, and one that waits is no letter.
-	if _, err := b.Letter(ctx, k); err != nil {
-		return err
-	}
-	return b.remove(k)
+	return err
 }
 
-func (b *Box) remove(k Key) error {
-	err := b.inspector.DeleteTask(k.Queue, k.ID)
-	if err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
-		return fmt.Errorf("delete %s in %s: %w", k.ID, k.Queue, err)
+// remove is Delete for a letter that was just replayed: one that is gone is no error.
+func (b *Box) remove(ctx context.Context, k Key) error {
+	if err := b.Delete(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
 	return nil
 }

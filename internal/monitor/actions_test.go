@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/internal/redistest"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
@@ -140,6 +141,59 @@ func TestReadOnly(t *testing.T) {
 	assert.Equal(t, http.StatusSeeOther, s.post("/monitor/logout", nil).StatusCode)
 }
 
+// A path says one state, the task is in another: what waits stays.
+func TestGuard_JudgesByTheRealState(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		s := newSiteOn(t, rdb, nil).in()
+		client, inspector := asynq.NewClientFromRedisClient(rdb), asynq.NewInspectorFromRedisClient(rdb)
+		for id, option := range map[string]asynq.Option{"pending": asynq.MaxRetry(1), "scheduled": asynq.ProcessIn(time.Hour), "active": asynq.MaxRetry(1), "dead": asynq.MaxRetry(1)} {
+			_, err := client.Enqueue(asynq.NewTask("t", nil), asynq.Queue(tasks.QueueIntake), asynq.TaskID(id), option)
+			require.NoError(t, err)
+		}
+		require.NoError(t, inspector.ArchiveTask(tasks.QueueIntake, "dead"))
+		require.NoError(t, rdb.LRem(t.Context(), queues.Key(tasks.QueueIntake, queues.Pending), 1, "active").Err())
+		require.NoError(t, rdb.LPush(t.Context(), queues.Key(tasks.QueueIntake, queues.Active), "active").Err())
+		require.NoError(t, rdb.HSet(t.Context(), queues.TaskKey(tasks.QueueIntake, "active"), "state", "active").Err())
+
+		const api = "/monitor/api/queues/edgepurge-intake"
+		send := func(method, path, body string) int {
+			r, err := http.NewRequestWithContext(t.Context(), method, s.server.URL+api+path, strings.NewReader(body))
+			require.NoError(t, err)
+			resp, err := s.browser.Do(r)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			return resp.StatusCode
+		}
+		for _, id := range []string{"pending", "scheduled", "active"} {
+			for _, state := range []string{"archived", "completed"} {
+				assert.Equal(t, http.StatusConflict, send("DELETE", "/"+state+"_tasks/"+id, ""), id)
+				assert.Equal(t, http.StatusConflict, send("POST", "/"+state+"_tasks:batch_delete", `{"task_ids":["`+id+`"]}`), id)
+			}
+		}
+		assert.Equal(t, http.StatusConflict, send("DELETE", "/completed_tasks/dead", ""))
+		assert.Equal(t, http.StatusConflict, send("POST", "/pending_tasks/active:archive", ""))
+		assert.Equal(t, http.StatusConflict, send("POST", "/retry_tasks/dead:archive", ""))
+		assert.Equal(t, http.StatusConflict, send("POST", "/active_tasks/pending:cancel", ""))
+		assert.Equal(t, http.StatusNotFound, send("DELETE", "/archived_tasks/none", ""))
+		assert.Equal(t, http.StatusOK, send("DELETE", "/completed_tasks:delete_all", ""))
+		for id, state := range map[string]string{"pending": "pending", "scheduled": "scheduled", "active": "active", "dead": "archived"} {
+			info, err := inspector.GetTaskInfo(tasks.QueueIntake, id)
+			require.NoError(t, err, id)
+			assert.Equal(t, state, info.State.String())
+		}
+		assert.Equal(t, http.StatusNoContent, send("POST", "/active_tasks/active:cancel", ""))
+		assert.Equal(t, http.StatusOK, send("POST", "/archived_tasks:batch_delete", `{"task_ids":["pending","dead"]}`))
+		assert.Equal(t, http.StatusNoContent, send("POST", "/retry_tasks/pending:archive", ""), "whatever the page thought")
+		assert.Equal(t, http.StatusOK, send("DELETE", "/archived_tasks:delete_all", ""))
+		states, err := queues.Read(t.Context(), rdb, tasks.QueueIntake)
+		require.NoError(t, err)
+		assert.Equal(t, queues.State{Queue: tasks.QueueIntake, Active: 1, Scheduled: 1}, states[0])
+		_, err = inspector.GetTaskInfo(tasks.QueueIntake, "dead")
+		require.ErrorIs(t, err, asynq.ErrTaskNotFound, "nothing is left of what was deleted")
+	})
+}
+
 // What asynqmon's buttons may do to our queues.
 func TestGuard(t *testing.T) {
 	t.Parallel()
@@ -163,7 +217,11 @@ func TestGuard(t *testing.T) {
 		{"POST", api + "/pending_tasks:batch_delete", `{"task_ids":["a"]}`, lost},
 		{"DELETE", api + "/scheduled_tasks/a", "", lost},
 		{"DELETE", api + "/retry_tasks:delete_all", "", lost},
-		{"DELETE", api + "/groups/g/aggregating_tasks/a", "", lost},
+		{"DELETE", api + "/groups/g/aggregating_tasks/a", "", "not known"},
+		{"DELETE", api + "/pending_tasks:archive_all", "", "not known"},
+		{"POST", api + "/pending_tasks/a", "", "not known"},
+		{"PUT", api + "/archived_tasks/a", "", "not known"},
+		{"POST", api, "", "stays"},
 		{"POST", api + "/pending_tasks/a:explode", "", "not known"},
 		{"POST", "/monitor/api/queues/edgepurge-deliveries/archived_tasks/01D:run", "", "mapped again by a replay"},
 		{"POST", api + "/pending_tasks:batch_archive", `{"task_ids":`, "cannot be read"},

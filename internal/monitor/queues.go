@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -49,7 +48,7 @@ func newQueues(rdb redis.UniversalClient, readOnly bool) (*queueUI, error) {
 	q := &queueUI{
 		asynqmon: asynqmon.New(options),
 		list:     &queueList{rdb: rdb, inspector: inspector},
-		guard:    &guard{inspector: inspector},
+		guard:    &guard{rdb: rdb},
 	}
 	options.RedisConnOpt = sharedRedis{rdb}
 	q.info = asynqmon.New(options)
@@ -102,12 +101,7 @@ func (q *queueUI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ext := path.Ext(r.URL.Path)
 	switch {
 	case strings.HasPrefix(r.URL.Path, Root+"/api/"):
-		if err := q.guard.check(r); err != nil {
-			status := http.StatusInternalServerError
-			if _, refused := errors.AsType[*refusedError](err); refused {
-				status = http.StatusForbidden
-			}
-			http.Error(w, err.Error(), status)
+		if q.guard.serve(w, r) {
 			return
 		}
 		q.api(r).ServeHTTP(&typedWriter{ResponseWriter: w, contentType: contentTypes[".json"]}, r)

@@ -14,6 +14,8 @@ var (
 	messagesScript = script("messages")
 	entriesScript  = script("entries")
 	tasksScript    = script("tasks")
+	removeScript   = script("remove")
+	archiveScript  = script("archive")
 )
 
 // script reads a script and the part that it includes. The files are compiled in,
