@@ -18,11 +18,13 @@ import (
 )
 
 var (
-	length = flag.Duration("chaos.duration", 20*time.Second, "how long the storm lasts")
-	seed   = flag.Uint64("chaos.seed", 0, "replay the storm of this seed; 0 draws one")
-	fleet  = flag.Int("chaos.workers", 3, "how many workers there are")
-	rate   = flag.Float64("chaos.rate", 300, "requests a second")
-	hurry  = flag.Bool("chaos.hurry", true, "pass over waits of minutes: the leases that asynq gave dead workers, the probes of a hold")
+	length    = flag.Duration("chaos.duration", 20*time.Second, "how long the storm lasts")
+	seed      = flag.Uint64("chaos.seed", 0, "replay the storm of this seed; 0 draws one")
+	fleet     = flag.Int("chaos.workers", 3, "how many workers there are")
+	rate      = flag.Float64("chaos.rate", 300, "requests a second")
+	faults    = flag.String("chaos.faults", "", "let only the faults go wrong whose names match this `pattern`; they are in schedule_test.go")
+	laneCount = flag.Int("chaos.lanes", 300, "how many lanes the first fault of many lanes makes")
+	hurry     = flag.Bool("chaos.hurry", true, "pass over waits of minutes: the leases that asynq gave dead workers, the probes of a hold")
 )
 
 // TestChaos lets everything go wrong at once, then asks whether the promises
@@ -32,22 +34,27 @@ func TestChaos(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("replay with: go test ./internal/chaos -run 'TestChaos$' -v -chaos.seed %d -chaos.duration %s -chaos.workers %d -chaos.rate %g",
-		*seed, *length, *fleet, *rate)
+	t.Logf("replay with: go test ./internal/chaos -run 'TestChaos$' -v -chaos.seed %d -chaos.duration %s -chaos.workers %d -chaos.rate %g -chaos.faults %q -chaos.lanes %d",
+		*seed, *length, *fleet, *rate, *faults, *laneCount)
 	c := usual()
 	c.durable = true
+	c.project = "shop"
+	for _, p := range []string{"blog", "docs", "flood", "lanes"} {
+		c.more = append(c.more, paced{p, account, 0})
+	}
+	c.more = append(c.more, paced{slowProject, account, slowRate})
 	s := newSite(t, c)
 	w := newStorm(t, s, *fleet)
 	n := int(*rate * length.Seconds())
 	load := s.produce(t.Context(), 8, n, *rate, func(i int) tasks.Purge { return traffic(*seed, i) })
-	w.rage(t.Context(), schedule(*seed, *length, *fleet))
+	w.rage(t.Context(), schedule(*seed, *length, *fleet, chosen(*faults)))
 	load.end(t)
 	w.calm()
 	before := time.Now()
 	s.drain(t, time.Minute+asynqLease, *hurry)
 	drained := time.Since(before)
 
-	o := outcome{storm: w, Report: s.check(t), journal: s.api.Journal(), letters: map[string]int{}, drained: drained}
+	o := outcome{storm: w, Report: s.check(t), stalls: s.stuck(t), journal: s.api.Journal(), letters: map[string]int{}, drained: drained}
 	for _, l := range s.letters(t) {
 		o.letters[l.Reason]++
 		if l.Reason == "bad_request" {
@@ -62,6 +69,7 @@ func TestChaos(t *testing.T) {
 type outcome struct {
 	*storm
 	history.Report
+	stalls  []history.Stall
 	journal []emulator.Call
 	letters map[string]int // by reason
 	drained time.Duration
@@ -72,6 +80,9 @@ func (o outcome) assertKept(t *testing.T) {
 	assert.Equal(t, int(o.ledger.accepted.Load()), o.Requests)
 	assert.Empty(t, first(o.Lost, 5), "lost")
 	assert.Empty(t, first(o.Broken, 5), "limits broken")
+	for _, stall := range first(o.stalls, 5) {
+		t.Error("stuck: ", stall)
+	}
 	assert.Empty(t, first(misfits(o.journal), 5), "calls that the API found malformed")
 	assert.LessOrEqual(t, o.peak(), o.calls, "the budget was exceeded")
 	assert.Empty(t, first(o.excess(), 5), "429 while the API allowed the budget")
@@ -109,6 +120,7 @@ func (o outcome) String() string {
 	row("requests", "%d acknowledged, %d tries were not", o.Requests, o.ledger.refused.Load())
 	row("items", "%d asked for, %d purged, %d in dead letters", o.Asked, o.Purged, o.Dead)
 	row("lost", "%d", len(o.Lost))
+	row("stuck", "%d", len(o.stalls))
 	row("waits", "%s", o.waits())
 	row("calls", "%d: %s", len(o.journal), list(byStatus(o.journal)))
 	row("limits broken", "%d", len(o.Broken)+len(misfits(o.journal)))

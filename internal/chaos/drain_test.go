@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -42,23 +41,27 @@ func (b backlog) orphaned() bool {
 
 func (s *site) backlog(tb testing.TB) backlog {
 	tb.Helper()
+	ctx := context.Background()
 	var b backlog
-	inspector := asynq.NewInspectorFromRedisClient(s.rdb)
-	known, err := inspector.Queues() // a queue is known once a task was stored in it
-	require.NoError(tb, err)
-	for _, queue := range known {
-		info, err := inspector.GetQueueInfo(queue)
+	for _, queue := range queues { // asynq's Inspector would use MEMORY, which a Redis may refuse
+		key := "asynq:{" + queue + "}:"
+		p := s.rdb.Pipeline()
+		pending, active := p.LLen(ctx, key+"pending"), p.LLen(ctx, key+"active")
+		scheduled, retry, archived := p.ZCard(ctx, key+"scheduled"), p.ZCard(ctx, key+"retry"), p.ZCard(ctx, key+"archived")
+		_, err := p.Exec(ctx)
 		require.NoError(tb, err)
-		b.Waiting += info.Pending + info.Scheduled + info.Retry
-		b.Active += info.Active
-		b.Archived += info.Archived
+		b.Waiting += int(pending.Val() + scheduled.Val() + retry.Val())
+		b.Active += int(active.Val())
+		b.Archived += int(archived.Val())
 	}
-	status, err := lanes.New(s.rdb).Status(context.Background(), account, time.Second)
-	require.NoError(tb, err)
-	for _, lane := range status.Lanes {
-		b.Pending += lane.Pending
+	for _, a := range s.accounts() {
+		status, err := lanes.New(s.rdb).Status(ctx, a, time.Second)
+		require.NoError(tb, err)
+		for _, lane := range status.Lanes {
+			b.Pending += lane.Pending
+		}
+		b.InFlight += len(status.InFlight)
 	}
-	b.InFlight = len(status.InFlight)
 	return b
 }
 
@@ -89,7 +92,7 @@ func (s *site) drain(t *testing.T, most time.Duration, hurry bool) {
 			continue
 		case !last.orphaned():
 			t.Fatalf("not drained in %s: %s", most, last)
-		case !hurry || !s.stuck(t, 500*time.Millisecond):
+		case !hurry || !s.staysOrphaned(t, 500*time.Millisecond):
 			time.Sleep(50 * time.Millisecond) // whoever handles them is at it
 			continue
 		}
@@ -102,8 +105,8 @@ func (s *site) drain(t *testing.T, most time.Duration, hurry bool) {
 	}
 }
 
-// stuck reports whether the backlog is orphaned for all of a while.
-func (s *site) stuck(tb testing.TB, while time.Duration) bool {
+// staysOrphaned reports whether the backlog is orphaned for all of a while.
+func (s *site) staysOrphaned(tb testing.TB, while time.Duration) bool {
 	tb.Helper()
 	for end := time.Now().Add(while); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if !s.backlog(tb).orphaned() {

@@ -49,6 +49,7 @@ func TestRollingRestart(t *testing.T) {
 	s.drain(t, 20*time.Second, false)
 
 	s.assertKept(t, s.check(t))
+	s.assertMoved(t)
 	assert.Empty(t, s.letters(t))
 	journal, during := s.api.Journal(), 0
 	assert.Equal(t, len(journal), count(journal, http.StatusOK), "a call was cut off")

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,13 +29,38 @@ const (
 	tokenExpires kind = "token expires"
 	poisonTag    kind = "poisonous tag"
 	flood        kind = "flood of one tenant"
+	silentPeers  kind = "silent connections"
+	fullRedis    kind = "full Redis"
+	refusal      kind = "Redis refuses MEMORY"
+	roll         kind = "rolling restart with another configuration"
+	manyLanes    kind = "many lanes at once"
+	hangAtTerm   kind = "SIGTERM of a worker while Redis hangs"
+	orphan       kind = "request in asynq's active list without a lease"
 )
 
 // trait says whom a fault strikes, where two must not overlap, and how long it lasts.
 type trait struct {
 	kind        kind
-	on          string // "worker" is any of them
+	on          string // "worker" is any of them, "workers" are all
 	least, span time.Duration
+}
+
+// things are what a fault strikes: what on names, which may be several.
+func (tr trait) things(worker, workers int) []string {
+	var all []string
+	for name := range strings.FieldsSeq(tr.on) {
+		switch name {
+		case "worker":
+			all = append(all, fmt.Sprint("worker ", worker))
+		case "workers":
+			for i := range workers {
+				all = append(all, fmt.Sprint("worker ", i))
+			}
+		default:
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 var traits = []trait{
@@ -49,6 +76,15 @@ var traits = []trait{
 	{tokenExpires, "token", time.Second, 2 * time.Second},
 	{poisonTag, "poison", 0, 0},
 	{flood, "flood", 0, 0},
+	{silentPeers, "network", time.Second, 3 * time.Second},
+	{fullRedis, "redis", time.Second, 2 * time.Second},
+	{refusal, "redis", time.Second, 3 * time.Second},
+}
+
+// chosen are the traits of the faults that -chaos.faults names.
+func chosen(faults string) []trait {
+	pattern := regexp.MustCompile(faults)
+	return slices.DeleteFunc(slices.Clone(traits), func(tr trait) bool { return !pattern.MatchString(string(tr.kind)) })
 }
 
 // fault is one entry of a schedule.
@@ -66,7 +102,7 @@ func (f fault) String() string {
 // schedule draws what goes wrong when. It is a pure function: every kind comes
 // once before any comes again, none overlaps another on the same thing, and all
 // end within the length.
-func schedule(seed uint64, length time.Duration, workers int) []fault {
+func schedule(seed uint64, length time.Duration, workers int, traits []trait) []fault {
 	dice := rand.New(rand.NewPCG(seed, 0))
 	within := func(least, span time.Duration) time.Duration {
 		return least + time.Duration(dice.Float64()*float64(span))
@@ -78,11 +114,11 @@ func schedule(seed uint64, length time.Duration, workers int) []fault {
 		for _, i := range dice.Perm(len(traits)) {
 			tr := traits[i]
 			f := fault{kind: tr.kind, worker: dice.IntN(workers)}
-			on := tr.on
-			if on == "worker" {
-				on = fmt.Sprint("worker ", f.worker)
+			things := tr.things(f.worker, workers)
+			f.at = at
+			for _, on := range things {
+				f.at = max(f.at, free[on])
 			}
-			f.at = max(at, free[on])
 			f.until = f.at + within(tr.least, tr.span)
 			at += within(gap/2, gap)
 			if at > length {
@@ -90,7 +126,9 @@ func schedule(seed uint64, length time.Duration, workers int) []fault {
 				return all
 			}
 			if f.until <= length {
-				free[on] = f.until + 100*time.Millisecond
+				for _, on := range things {
+					free[on] = f.until + 100*time.Millisecond
+				}
 				all = append(all, f)
 			}
 		}
@@ -100,9 +138,9 @@ func schedule(seed uint64, length time.Duration, workers int) []fault {
 func TestSchedule_IsAFunctionOfItsSeed(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {
-		one := schedule(seed, time.Minute, 3)
-		assert.Equal(t, one, schedule(seed, time.Minute, 3))
-		assert.NotEqual(t, one, schedule(seed+1, time.Minute, 3))
+		one := schedule(seed, time.Minute, 3, traits)
+		assert.Equal(t, one, schedule(seed, time.Minute, 3, traits))
+		assert.NotEqual(t, one, schedule(seed+1, time.Minute, 3, traits))
 		first := traffic(seed, 7)
 		assert.Equal(t, first, traffic(seed, 7))
 	}
@@ -113,20 +151,23 @@ func TestSchedule_KeepsItsPromises(t *testing.T) {
 	for seed := range uint64(200) {
 		kinds := map[kind]int{}
 		ends := map[string]time.Duration{}
-		for _, f := range schedule(seed, 3*time.Minute, 3) {
+		for _, f := range schedule(seed, 3*time.Minute, 3, traits) {
 			kinds[f.kind]++
 			assert.LessOrEqual(t, f.until, 3*time.Minute)
-			on := string(f.kind)
-			switch f.kind {
-			case killWorker, stopWorker, termWorker:
-				on = fmt.Sprint(f.worker)
-			case killRedis, stopRedis:
-				on = "redis"
-			default: // alone
+			i := slices.IndexFunc(traits, func(tr trait) bool { return tr.kind == f.kind })
+			for _, on := range traits[i].things(f.worker, 3) {
+				assert.Greater(t, f.at, ends[on], "seed %d: %s overlaps on %s", seed, f, on)
+				ends[on] = f.until
 			}
-			assert.Greater(t, f.at, ends[on], "seed %d: %s overlaps", seed, f)
-			ends[on] = f.until
 		}
 		assert.Len(t, kinds, len(traits), "seed %d", seed)
+	}
+}
+
+func TestSchedule_IsOfTheChosenFaults(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, traits, chosen(""))
+	for _, f := range schedule(1, time.Minute, 3, chosen("full Redis|silent")) {
+		assert.Contains(t, []kind{fullRedis, silentPeers}, f.kind)
 	}
 }

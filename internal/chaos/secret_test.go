@@ -48,6 +48,7 @@ func (s *site) assertSecret(t *testing.T) {
 func assertNoSecret(t *testing.T, text, where string) {
 	t.Helper()
 	assert.NotContains(t, text, token, "the token is in %s", where)
+	assert.NotContains(t, text, newcomerToken, "the newcomer's token is in %s", where)
 	assert.NotContains(t, text, password, "the password of Redis is in %s", where)
 }
 

@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,48 +19,6 @@ import (
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 )
 
-// What no process may print and nothing may store. The journal knows the token
-// by tokenName.
-const (
-	token     = "vck_chaos-c0ffee5ec4e7"
-	tokenName = "the token"
-	password  = "chaos-pa55w0rd"
-)
-
-const account = "acme"
-
-// settings of a site. The zero value is not usable: see usual.
-type settings struct {
-	// durable makes Redis write down every command before it answers.
-	durable bool
-	// calls a second are the budget, and what the API allows.
-	calls int
-	// inFlight bounds the calls under way.
-	inFlight int
-	timeout  time.Duration
-	linger   time.Duration
-	project  string
-	metrics  string // address of one worker's; "" is none
-	faults   emulator.Faults
-}
-
-func usual() settings {
-	return settings{calls: 100, inFlight: 8, timeout: time.Second, linger: 50 * time.Millisecond, project: "*"}
-}
-
-func (s settings) yaml() string {
-	return fmt.Sprintf(`
-vercel: {timeout: %s}
-accounts:
-  - name: %s
-    budget: {calls: %d, per: 1s, reserve: 1, in_flight: %d}
-    retry: {max_attempts: 50, base: 100ms, cap: 1s}
-projects:
-  - {project: "%s", account: %s, linger: %s}
-worker: {servers: 4, concurrency: 32, metrics: "%s"}
-`, s.timeout, account, s.calls, s.inFlight, s.project, account, s.linger, s.metrics)
-}
-
 // site is everything around the workers: Redis, the API, a producer's client
 // and the record of what was asked for. What it starts ends with the test.
 type site struct {
@@ -70,9 +27,10 @@ type site struct {
 	url    string // of Redis, with the password
 	rdb    redis.UniversalClient
 	api    *emulator.Emulator
-	apiURL string
+	front  front
 	client *enqueue.Client
 	ledger ledger
+	excuses
 
 	mu        sync.Mutex
 	processes []*process // all that ever ran
@@ -81,23 +39,21 @@ type site struct {
 
 func newSite(t *testing.T, c settings) *site {
 	t.Helper()
-	options := []string{"--requirepass", password}
+	options := append([]string{"--requirepass", password}, c.options...)
 	if c.durable {
 		options = append(options, "--appendonly", "yes", "--appendfsync", "always")
 	}
 	s := &site{settings: c, redis: redistest.Start(t, options...)}
+	s.meterStalls(t)
 	s.url = strings.Replace(s.redis.URL(), "redis://", "redis://:"+password+"@", 1)
 
 	var err error
 	s.api, err = emulator.New(emulator.Config{
-		Tokens: []emulator.Token{{Name: tokenName, Secret: token}},
+		Tokens: []emulator.Token{{Name: tokenName, Secret: token}, {Name: newcomerTokenName, Secret: newcomerToken}},
 		Limit:  s.limit(), Faults: c.faults,
 	})
 	require.NoError(t, err)
-	server := httptest.NewServer(s.api)
-	s.apiURL = server.URL
-	t.Cleanup(server.Close)
-	t.Cleanup(func() { _ = s.api.Close() }) // first: the server waits for calls that hang
+	s.front = newFront(t, s.api)
 
 	s.rdb, err = redisurl.Open(s.url, 0)
 	require.NoError(t, err)
@@ -143,10 +99,10 @@ func (s *site) launch(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "edgepurge.yaml")
 	require.NoError(t, os.WriteFile(config, []byte(s.yaml()), 0o600))
-	p := launch(t, name, []string{
-		"EDGEPURGE_REDIS_URL=" + s.url, "EDGEPURGE_VERCEL_URL=" + s.apiURL, "VERCEL_TOKEN=" + token,
+	p := launch(t, name, append([]string{
+		"EDGEPURGE_REDIS_URL=" + s.url, "VERCEL_TOKEN=" + token, "NEWCOMER_TOKEN=" + newcomerToken,
 		"EDGEPURGE_CONFIG=" + config, "EDGEPURGE_LOG=info,json",
-	}, args...)
+	}, s.front.env()...), args...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.processes = append(s.processes, p)

@@ -81,9 +81,11 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // what it measures is its o
 	}
 	_ = tab.Flush()
 	r := s.check(t)
-	t.Logf("\n%s%s at %g requests a second: %d requests, %d items, %d calls, %d lost", &b, *soak, *rate, r.Requests, r.Asked, len(s.api.Journal()), len(r.Lost))
+	t.Logf("\n%s%s at %g requests a second: %d requests, %d items, %d calls; lost %d, limits broken %d, stuck %d",
+		&b, *soak, *rate, r.Requests, r.Asked, len(s.api.Journal()), len(r.Lost), len(r.Broken), len(s.stuck(t)))
 	assert.Empty(t, first(r.Lost, 5), "lost")
 	assert.Empty(t, first(r.Broken, 5), "limits broken")
+	s.assertMoved(t)
 }
 
 // look reads the gauges, in their order.

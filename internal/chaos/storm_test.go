@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/history"
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
 )
@@ -20,7 +21,7 @@ type storm struct {
 	*site
 	t        *testing.T
 	workers  []*process
-	stopped  []*process // by SIGTERM
+	stopped  []stopped // by SIGTERM
 	injected map[kind]int
 	active   map[kind]bool
 	poison   []string
@@ -29,13 +30,24 @@ type storm struct {
 	refusing []span
 	// holding says that an operator has something to release.
 	holding bool
+	// killed is when workers died whose tasks are still to be excused.
+	killed  []time.Time
+	excused map[kind]func() // by fault: ends its excuse
+	held    []func()        // end the excuses of what is held
+	rolls
+}
+
+// stopped is a worker that was told to stop.
+type stopped struct {
+	*process
+	at time.Time
 }
 
 // span is a stretch of time.
 type span struct{ from, to time.Time }
 
 func newStorm(t *testing.T, s *site, workers int) *storm {
-	w := &storm{site: s, t: t, injected: map[kind]int{}, active: map[kind]bool{}}
+	w := &storm{site: s, t: t, injected: map[kind]int{}, active: map[kind]bool{}, excused: map[kind]func(){}}
 	for range workers {
 		w.workers = append(w.workers, s.worker(t))
 	}
@@ -57,6 +69,9 @@ func (w *storm) rage(ctx context.Context, plan []fault) {
 		steps = append(steps, step{f, f.at, false}, step{f, f.until, true})
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
+	if slices.ContainsFunc(plan, func(f fault) bool { return f.kind == roll }) {
+		w.askSlowly()
+	}
 	start := time.Now()
 	for _, s := range steps {
 		if !sleepUntil(ctx, start.Add(s.at)) {
@@ -68,20 +83,49 @@ func (w *storm) rage(ctx context.Context, plan []fault) {
 			w.begin(s.fault)
 		}
 		w.release()
+		w.excuseKilled()
 	}
+}
+
+// redisIsAway reports whether Redis answers nobody at the moment.
+func (w *storm) redisIsAway() bool {
+	return w.active[killRedis] || w.active[stopRedis] || w.active[hangAtTerm]
+}
+
+// excuseKilled excuses what killed workers had in hand, once Redis can be asked.
+func (w *storm) excuseKilled() {
+	if w.redisIsAway() {
+		return
+	}
+	for _, at := range w.killed {
+		w.excuseInHand(w.t, at)
+	}
+	w.killed = nil
 }
 
 func (w *storm) begin(f fault) {
 	w.injected[f.kind]++
 	w.active[f.kind] = true
 	switch f.kind {
+	case killRedis, stopRedis, hangAtTerm, fullRedis, silentPeers, apiHangs, apiResets, apiFails:
+		w.excused[f.kind] = w.excuse(history.Excuse{})
+	case apiRefuses, tokenExpires:
+		w.held = append(w.held, w.excuse(history.Excuse{}))
+	default: // excuses nobody
+	}
+	w.strike(f)
+	w.setWeather()
+}
+
+func (w *storm) strike(f fault) {
+	switch f.kind {
 	case killWorker:
 		w.workers[f.worker].kill()
+		w.killed = append(w.killed, time.Now())
 	case stopWorker:
 		w.workers[f.worker].signal(w.t, syscall.SIGSTOP)
 	case termWorker:
-		w.workers[f.worker].signal(w.t, syscall.SIGTERM)
-		w.stopped = append(w.stopped, w.workers[f.worker])
+		w.term(w.workers[f.worker])
 	case killRedis:
 		w.redis.Kill(w.t)
 	case stopRedis:
@@ -93,13 +137,37 @@ func (w *storm) begin(f fault) {
 		w.askForPoison()
 	case flood:
 		w.flood()
+	case silentPeers:
+		w.front.fallSilent()
+	case fullRedis:
+		require.NoError(w.t, w.rdb.ConfigSet(w.t.Context(), "maxmemory", "1").Err())
+	case refusal:
+		require.NoError(w.t, w.rdb.Do(w.t.Context(), "ACL", "SETUSER", "default", "-memory").Err())
+	case roll:
+		w.roll()
+	case manyLanes:
+		w.askForLanes()
+	case hangAtTerm:
+		w.redis.Pause(w.t)
+		w.term(w.workers[f.worker])
+	case orphan:
+		w.orphan()
 	case apiHangs, apiResets, apiFails, tokenExpires:
 	}
-	w.setWeather()
+}
+
+// term tells a worker to stop.
+func (w *storm) term(p *process) {
+	p.signal(w.t, syscall.SIGTERM)
+	w.stopped = append(w.stopped, stopped{p, time.Now()})
 }
 
 func (w *storm) end(f fault) {
 	delete(w.active, f.kind)
+	if end := w.excused[f.kind]; end != nil {
+		defer end()
+		delete(w.excused, f.kind)
+	}
 	switch f.kind {
 	case killWorker, termWorker:
 		w.workers[f.worker] = w.worker(w.t)
@@ -115,7 +183,18 @@ func (w *storm) end(f fault) {
 		w.holding = true // what a 429 taught is believed for an hour
 	case tokenExpires:
 		w.holding = true
-	case apiHangs, apiResets, apiFails, poisonTag, flood:
+	case silentPeers:
+		w.front.recover()
+	case fullRedis:
+		require.NoError(w.t, w.rdb.ConfigSet(w.t.Context(), "maxmemory", "0").Err())
+	case refusal:
+		require.NoError(w.t, w.rdb.Do(w.t.Context(), "ACL", "SETUSER", "default", "+memory").Err())
+	case roll:
+		w.endRoll()
+	case hangAtTerm:
+		w.redis.Resume(w.t)
+		w.workers[f.worker] = w.worker(w.t)
+	case apiHangs, apiResets, apiFails, poisonTag, flood, manyLanes, orphan:
 	}
 	w.setWeather()
 }
@@ -144,12 +223,19 @@ func (w *storm) setWeather() {
 // release does what an operator does when the API is well again. It is tried
 // again later if Redis is away.
 func (w *storm) release() {
-	if !w.holding || w.active[tokenExpires] || w.active[apiRefuses] || w.active[killRedis] || w.active[stopRedis] {
+	if !w.holding || w.active[tokenExpires] || w.active[apiRefuses] || w.active[fullRedis] || w.redisIsAway() {
 		return
 	}
 	w.run(w.t, "hold", "release", "--all")
 	w.holding = false
+	for _, end := range w.held {
+		end()
+	}
+	w.held = nil
 }
+
+// termBound is how long a worker may take to end, whatever Redis and the API do.
+const termBound = 30 * time.Second
 
 const poison = "poison-"
 
@@ -180,11 +266,12 @@ func (w *storm) flood() {
 func (w *storm) calm() {
 	w.release()
 	require.False(w.t, w.holding)
+	w.endSlowness()
 	for _, f := range w.floods {
 		f.end(w.t)
 	}
 	for _, p := range w.stopped {
-		require.Zero(w.t, p.exit(w.t, 20*time.Second), "%s after SIGTERM", p.name)
+		require.Zero(w.t, p.exit(w.t, time.Until(p.at.Add(termBound))), "%s after SIGTERM", p.name)
 	}
 	for _, p := range w.workers {
 		require.True(w.t, p.running(), "%s has ended by itself", p.name)

@@ -1,0 +1,106 @@
+package chaos
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/internal/history"
+	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
+)
+
+// The network forgets the connections of a worker without closing them: first those that
+// there are, then, for a while, new ones too. Purges go on by themselves.
+func TestSilentConnections(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		fall func(front)
+	}{
+		{"that exist", front.recover},
+		{"new ones too", front.fallSilent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, usual())
+			w := s.worker(t)
+			s.produce(t.Context(), 2, 50, 0, few).end(t)
+			await(t, 10*time.Second, "calls", func() bool { return count(s.api.Journal(), http.StatusOK) > 0 })
+			end := s.excuse(history.Excuse{})
+			c.fall(s.front)
+			require.NoError(t, s.ask(t.Context(), one("during", "during")))
+			time.Sleep(3 * time.Second) // three timeouts of a call
+			s.front.recover()
+			end()
+			require.NoError(t, s.ask(t.Context(), one("after", "after")))
+			await(t, time.Minute, "purges go on", func() bool { return s.purged("during") && s.purged("after") })
+			s.drain(t, 20*time.Second, true)
+			assert.True(t, w.running())
+			s.assertKept(t, s.check(t))
+			s.assertMoved(t)
+		})
+	}
+}
+
+// Some managed Redis refuse MEMORY to everyone. Nothing but figures for people hangs on it.
+func TestRedis_RefusesMemory(t *testing.T) {
+	t.Parallel()
+	c := usual()
+	c.options = []string{"--rename-command", "MEMORY", ""}
+	c.faults = emulator.Faults{ExpiredTokens: []string{tokenName}}
+	s := newSite(t, c)
+	s.worker(t)
+	s.produce(t.Context(), 2, 100, 0, many).end(t)
+	await(t, 20*time.Second, "the hold", func() bool { return len(s.holds(t)) == 1 })
+	await(t, 20*time.Second, "the dead letter", func() bool { return len(s.letters(t)) == 1 })
+	time.Sleep(2 * c.timeout) // the calls that were under way end; nothing follows
+	assert.LessOrEqual(t, len(s.api.Journal()), c.inFlight, "calls after the hold")
+	assert.Contains(t, s.run(t, "status"), "forbidden")
+	assert.Contains(t, s.run(t, "dead", "list"), "forbidden")
+
+	held := s.excuse(history.Excuse{From: s.api.Journal()[0].Start})
+	require.NoError(t, s.api.SetFaults(emulator.Faults{}))
+	s.run(t, "hold", "release", account)
+	held()
+	s.drain(t, 30*time.Second, true)
+	s.assertKept(t, s.check(t))
+	s.assertMoved(t)
+	assert.Len(t, s.letters(t), 1)
+}
+
+// Redis is full for as long as the lease of a call and more. What waits is called once,
+// or not at all until there is room; it is not called again and again.
+func TestRedis_Full(t *testing.T) {
+	t.Parallel()
+	const full = 15 * time.Second
+	c := usual()
+	c.calls = 20
+	s := newSite(t, c)
+	s.worker(t)
+	s.worker(t)
+	s.produce(t.Context(), 4, 400, 0, many).end(t) // 125 calls
+	await(t, 20*time.Second, "the middle of the backlog", func() bool { return len(s.api.Journal()) >= 30 && s.backlog(t).Waiting == 0 })
+	end := s.excuse(history.Excuse{})
+	require.NoError(t, s.rdb.ConfigSet(context.Background(), "maxmemory", "1").Err())
+	time.Sleep(full)
+	require.NoError(t, s.rdb.ConfigSet(context.Background(), "maxmemory", "0").Err())
+	end()
+	require.NoError(t, s.ask(t.Context(), one("after", "after")))
+	s.drain(t, 30*time.Second, true)
+	s.assertKept(t, s.check(t))
+	s.assertMoved(t)
+	assert.Empty(t, s.letters(t))
+	sent := map[string]int{}
+	for _, call := range s.api.Journal() {
+		for _, item := range call.Items {
+			sent[item]++
+		}
+	}
+	for item, n := range sent {
+		assert.LessOrEqual(t, n, 2, "%s was sent again and again", item)
+	}
+}
