@@ -40,7 +40,7 @@ type Reason string
 const (
 	NoReason       Reason = ""
 	RateLimited    Reason = "rate_limited"
-	Unreachable    Reason = "unreachable"         // network, timeout, broken answer
+	Unreachable    Reason = "unreachable"         // network, timeout, an answer that broke off or is not the API's
 	ServerError    Reason = "server_error"        // 5xx
 	TryLater       Reason = "try_later"           // 408, 425
 	BadRequest     Reason = "bad_request"         // 400

@@ -14,16 +14,13 @@ import (
 
 func TestPurge_EverySuccess(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"200, nothing":     answerWith(200, ""),
-		"200, {}":          answerWith(200, "{}", "Content-Type", "application/json"),
-		"200, empty JSON":  answerWith(200, "", "Content-Type", "application/json"),
-		"200, not JSON":    answerWith(200, "OK"),
-		"200, long":        answerWith(200, strings.Repeat("x", maxBodyBytes+10)),
-		"201":              answerWith(201, ""),
-		"202":              answerWith(202, ""),
-		"204":              answerWith(204, ""),
-		"299":              answerWith(299, ""),
-		"200, error body?": answerWith(200, `{"error":{"code":"x"}}`),
+		"200, nothing":    answerWith(200, ""),
+		"200, {}":         answerWith(200, "{}", "Content-Type", "application/json"),
+		"200, empty JSON": answerWith(200, "", "Content-Type", "application/json"),
+		"201":             answerWith(201, ""),
+		"202":             answerWith(202, ""),
+		"204":             answerWith(204, ""),
+		"299":             answerWith(299, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := serve(t, h)

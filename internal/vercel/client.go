@@ -53,12 +53,13 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
-// Purge makes one API call. It returns nil for any 2xx answer: Vercel has
-// accepted the purge, which never proves that an entry matched. Otherwise the
-// error is one of
+// Purge makes one API call. It returns nil for a 2xx whose body is empty or a JSON
+// object without an error: Vercel has accepted the purge, which never proves that
+// an entry matched. Otherwise the error is one of
 //   - *StatusError: Vercel answered, and Answer holds the status and limits;
-//   - *TransportError: no answer, or not all of it, so that the purge may or may
-//     not have taken effect; Answer.Status is 0, or the 2xx whose body broke off;
+//   - *TransportError: no answer, not all of it, or one that is not the API's, so
+//     that the purge may or may not have taken effect; Answer.Status is 0, or the
+//     2xx whose body broke off, is a page or holds an error;
 //   - an error that matches tasks.ErrInvalid: the request cannot be written as
 //     a call of its endpoint, and no call was made.
 func (c *Client) Purge(ctx context.Context, r Request) (Answer, error) {
@@ -70,7 +71,7 @@ func (c *Client) Purge(ctx context.Context, r Request) (Answer, error) {
 }
 
 // Check asks who the token belongs to (GET /v2/user) and returns nil if it is
-// accepted; a *StatusError with status 401 or 403 says that it is not, any other
+// accepted, by the same rule as Purge; a *StatusError with status 401 or 403 says that it is not, any other
 // error that this could not be learned. It spends no rate budget of purges.
 func (c *Client) Check(ctx context.Context) error {
 	_, err := c.do(ctx, http.MethodGet, "/v2/user", nil, nil)
@@ -120,12 +121,12 @@ func (c *Client) exchange(ctx context.Context, over *http.Client, method, path s
 		return fail(Answer{}, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	text, err := readBody(resp.Body)
+	text, broke := readBody(resp.Body)
 	answer, failed := c.read(resp, text, time.Now())
-	switch {
-	case failed != nil: // the status is known, so a body that broke off changes nothing
+	if failed != nil { // the status is known, so a body that broke off changes nothing
 		return answer, failed
-	case err != nil:
+	}
+	if err := c.accepted(resp, text, broke); err != nil {
 		return fail(answer, err)
 	}
 	return answer, nil

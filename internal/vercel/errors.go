@@ -45,9 +45,9 @@ func (e *StatusError) Error() string {
 	return b.String()
 }
 
-// TransportError says that no whole answer came: the network failed, time ran
-// out, the caller gave up, or the body of a 2xx broke off. The purge may or may
-// not have taken effect.
+// TransportError says that no whole answer of the API came: the network failed, time
+// ran out, the caller gave up, the body of a 2xx broke off, or it was a page or an
+// error instead. The purge may or may not have taken effect.
 type TransportError struct {
 	// Method and Path name the call; the query is left out.
 	Method, Path string
