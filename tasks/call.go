@@ -18,7 +18,8 @@ type Call struct {
 	// when the worker staggered the deadlines of a lane that names none.
 	DeadlineSeconds int
 	ClaimedAt       time.Time
-	// Attempt counts the calls made with this batch so far, the claim's own included.
+	// Attempt counts the calls with these items that failed so far, those of earlier
+	// batches included.
 	Attempt int
 	// Verdict is set on a dead letter: why the call cannot succeed.
 	Verdict *Verdict

@@ -30,6 +30,15 @@ const (
 	leaveDelayed  = 24 * time.Hour
 )
 
+// inAsynq is how long to tell asynq to wait, so that a task waits no less than floor. asynq
+// keeps the moment in whole seconds, rounded down: without a floor that hurts nobody.
+func inAsynq(wait, floor time.Duration) time.Duration {
+	if floor > 0 {
+		wait += time.Second
+	}
+	return wait
+}
+
 // isStored reports whether an enqueue error says that the task is there
 // already: go-redis sent it a second time after a lost reply.
 func isStored(err error) bool {

@@ -61,7 +61,8 @@ func (t *attempts) process(ctx context.Context, task *asynq.Task) error {
 	retried, _ := asynq.GetRetryCount(ctx)
 	attempt := call.Attempt + retried + 1
 	b := batchOf(call)
-	b.Origins = originsOf(task, &call)
+	b.Attempt = attempt
+	readHeaders(task, &b)
 	asked := time.Now()
 	got, err := t.lanes.Acquire(ctx, a.pace(call.Lane), b, attempt, isHalf(call.Batch))
 	if err != nil {
@@ -131,7 +132,7 @@ func (t *attempts) try(ctx context.Context, a *account, b lanes.Batch, attempt i
 		if err := t.finish(ctx, a, b, attempt, false); err != nil {
 			return err
 		}
-		return &retryError{after: backoff(a.Retry, attempt, j.After, random()), cause: &j.Letter}
+		return &retryError{after: inAsynq(backoff(a.Retry, attempt, j.After, random()), j.After), cause: &j.Letter}
 	case Split:
 		return t.split(ctx, a, b, attempt, j)
 	case Dead, HoldAccount, HoldProject:

@@ -61,35 +61,34 @@ func (c *caller) call(ctx context.Context, a *account, b lanes.Batch, attempt in
 func (c *caller) carryOut(ctx context.Context, a *account, b lanes.Batch, j Judgment) error {
 	switch j.Verdict {
 	case Done:
-		return c.done(ctx, a, b, 1, j)
+		return c.done(ctx, a, b, b.Attempt, j)
 	case Wait:
-		return c.wait(ctx, a, b, 1, j)
+		return c.wait(ctx, a, b, b.Attempt, j)
 	case TryAgain:
-		wait := backoff(a.Retry, 1, j.After, random())
-		call := callOf(a, b, 1)
-		if err := c.store(ctx, a, call, b.Origins, asynq.ProcessIn(wait)); err != nil {
+		wait := inAsynq(backoff(a.Retry, b.Attempt, j.After, random()), j.After)
+		if err := c.store(ctx, a, callOf(a, b, b.Attempt), &b, asynq.ProcessIn(wait)); err != nil {
 			return err
 		}
-		return c.finish(ctx, a, b, 1, false)
+		return c.finish(ctx, a, b, b.Attempt, false)
 	case Split:
-		return c.split(ctx, a, b, 1, j)
+		return c.split(ctx, a, b, b.Attempt, j)
 	case Dead, HoldAccount, HoldProject:
-		dies, err := c.mayDie(ctx, a, b, 1, j)
+		dies, err := c.mayDie(ctx, a, b, b.Attempt, j)
 		if err != nil || !dies {
 			return err
 		}
-		call := callOf(a, b, 1)
+		call := callOf(a, b, b.Attempt)
 		call.Verdict = &j.Letter
 		if err := c.lanes.NoteVerdict(ctx, a.Name, b.ID); err != nil {
 			return err
 		}
-		if err := c.store(ctx, a, call, b.Origins); err != nil {
+		if err := c.store(ctx, a, call, &b); err != nil {
 			return err
 		}
 		if err := c.lanes.Settle(ctx, a.Name, b, lanes.Died); err != nil {
 			return err
 		}
-		return c.finish(ctx, a, b, 1, j.provesToken())
+		return c.finish(ctx, a, b, b.Attempt, j.provesToken())
 	}
 	return fmt.Errorf("batch %s: unknown verdict %d", b.ID, j.Verdict)
 }
@@ -136,16 +135,16 @@ func (c *caller) finish(ctx context.Context, a *account, b lanes.Batch, attempt 
 	return err
 }
 
-// store puts a call and the origins of its items into asynq, to be run at once or
-// after a wait. A conflict says that it is stored already.
-func (c *caller) store(ctx context.Context, a *account, call tasks.Call, origins lanes.Origins, wait ...asynq.Option) error {
+// store puts a call into asynq, to be run at once or after a wait, with what the items of
+// its batch bring along. A conflict says that it is stored already.
+func (c *caller) store(ctx context.Context, a *account, call tasks.Call, b *lanes.Batch, wait ...asynq.Option) error {
 	payload, err := call.Encode()
 	if err != nil {
 		return fmt.Errorf("store batch %s: %w", call.Batch, err)
 	}
 	options := append(wait,
 		asynq.Queue(tasks.QueueCalls), asynq.TaskID(call.Batch), asynq.MaxRetry(neverExhausted), asynq.Timeout(a.timeout+2*leaseMargin))
-	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(tasks.TypeCall, payload, headersOf(origins)), options...)
+	_, err = c.tasks.EnqueueContext(ctx, asynq.NewTaskWithHeaders(tasks.TypeCall, payload, headersOf(b)), options...)
 	if err != nil && !isStored(err) {
 		return fmt.Errorf("store batch %s: %w", call.Batch, err)
 	}
@@ -155,6 +154,7 @@ func (c *caller) store(ctx context.Context, a *account, call tasks.Call, origins
 	return nil
 }
 
+// callOf is a batch as a task keeps it: the attempts so far count on.
 func callOf(a *account, b lanes.Batch, attempt int) tasks.Call {
 	return tasks.Call{
 		Batch: b.ID, Account: a.Name, Lane: b.Lane, Items: b.Items,

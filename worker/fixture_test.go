@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/edgepurge/edgepurge/internal/loglines"
 	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
 	"github.com/edgepurge/edgepurge/tasks"
@@ -194,6 +195,7 @@ func newLab(t *testing.T, c Config, rdb redis.UniversalClient) *lab {
 	require.NoError(t, err)
 	l.unknown.patience = 0 // what is unknown dies at once, but for tests about that
 	t.Cleanup(func() {
+		assert.Empty(t, l.logs.repeated(), "a reader of the log keeps one of them")
 		if t.Failed() {
 			s, err := l.lanes.Status(context.Background(), "default", time.Minute)
 			t.Logf("state of the account: %+v (error %v)", s, err)
@@ -384,6 +386,16 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
+}
+
+// repeated returns the first line that has a key twice, or "".
+func (b *logBuffer) repeated() string {
+	for line := range strings.Lines(b.String()) {
+		if key := loglines.RepeatedKey([]byte(line)); key != "" {
+			return key + " twice in " + line
+		}
+	}
+	return ""
 }
 
 func (b *logBuffer) String() string {

@@ -204,8 +204,8 @@ func TestStore_TellsTheGates(t *testing.T) {
 	call := func(id string) tasks.Call {
 		return tasks.Call{Batch: id, Account: a.Name, Lane: tagLane("prj"), Items: []string{"x"}}
 	}
-	require.NoError(t, c.store(t.Context(), a, call("later"), lanes.Origins{}, asynq.ProcessIn(time.Hour)))
-	require.NoError(t, c.store(t.Context(), a, call("now"), lanes.Origins{}))
+	require.NoError(t, c.store(t.Context(), a, call("later"), &lanes.Batch{}, asynq.ProcessIn(time.Hour)))
+	require.NoError(t, c.store(t.Context(), a, call("now"), &lanes.Batch{}))
 	_, err = sub.ReceiveMessage(t.Context())
 	require.NoError(t, err)
 	_, err = sub.ReceiveTimeout(t.Context(), 50*time.Millisecond)

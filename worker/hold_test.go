@@ -19,6 +19,9 @@ import (
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
+// forbiddenText is what a letter and a hold say of it.
+const forbiddenText = "forbidden: Not authorized (the token is mistyped, expired or revoked, or its user has no role in the team: create a new token as an owner or member)"
+
 var forbidden = reply{status: http.StatusForbidden, body: `{"error":{"code":"forbidden","message":"Not authorized","invalidToken":true}}`}
 
 // probeNow makes the next probe of a hold due.
@@ -55,12 +58,12 @@ func TestHold_OneLetterThenTheItemsWait(t *testing.T) {
 		l := newLab(t, testConfig(api.URL), rdb)
 		err := l.attempt(callNamed("b", "x"))
 		require.ErrorIs(t, err, asynq.SkipRetry)
-		require.EqualError(t, err, "forbidden: the call cannot succeed: Vercel answered 403 forbidden: Not authorized")
+		require.EqualError(t, err, "forbidden: the call cannot succeed: Vercel answered 403 "+forbiddenText)
 		require.Len(t, l.holds(), 1)
 		hold := l.holds()[0]
 		assert.Equal(t, lanes.ScopeAccount, hold.Scope)
 		assert.Equal(t, "forbidden", hold.Reason)
-		assert.Equal(t, "forbidden: Vercel answered 403 forbidden: Not authorized", hold.Detail)
+		assert.Equal(t, "forbidden: Vercel answered 403 "+forbiddenText, hold.Detail)
 		assert.WithinDuration(t, time.Now().Add(time.Minute), hold.Next, 10*time.Second)
 		assert.Contains(t, l.logs.String(), "held: nothing of it is called until a probe succeeds or it is released")
 

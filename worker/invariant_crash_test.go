@@ -75,7 +75,7 @@ func crashAfterStore(t *testing.T) {
 	at := time.Now()
 	b := l.shortLease("x")
 	a := l.accounts["default"]
-	require.NoError(t, l.attempts.store(t.Context(), a, callOf(a, b, 1), lanes.Origins{}))
+	require.NoError(t, l.attempts.store(t.Context(), a, callOf(a, b, 1), &b))
 	eventually(t, func() bool {
 		expired, err := l.lanes.Expired(t.Context(), "default")
 		require.NoError(t, err)

@@ -121,7 +121,7 @@ func judge(answer vercel.Answer, err error, kind tasks.Kind, n int, now time.Tim
 	}
 	j.Letter = tasks.Verdict{
 		Reason: string(j.Reason), Status: status.Status, Code: status.Code,
-		Message: status.Message, RequestID: status.RequestID,
+		Message: status.Explained(), RequestID: status.RequestID,
 	}
 	return j
 }

@@ -84,8 +84,12 @@ func TestJudge_EveryStatus(t *testing.T) {
 					require.Equal(t, "200", statusLabel(got))
 					continue
 				}
+				message := "message"
+				if status == http.StatusForbidden {
+					message = err.(*vercel.StatusError).Explained()
+				}
 				require.Equal(t, tasks.Verdict{
-					Reason: string(want.reason), Status: status, Code: "code", Message: "message", RequestID: "fra1::1",
+					Reason: string(want.reason), Status: status, Code: "code", Message: message, RequestID: "fra1::1",
 				}, got.Letter, "status %d", status)
 				require.Equal(t, strconv.Itoa(status), statusLabel(got))
 			}
@@ -301,7 +305,7 @@ func TestJudge_LettersSayWhatToDo(t *testing.T) {
 		j    Judgment
 	}{
 		{"bad_request: the call cannot succeed: Vercel answered 400 bad_request: Invalid request (x-vercel-id fra1::x)", of(400, "bad_request", "Invalid request")},
-		{"forbidden: the call cannot succeed: Vercel answered 403 forbidden: Not authorized (x-vercel-id fra1::x)", of(403, "forbidden", "Not authorized")},
+		{"forbidden: the call cannot succeed: Vercel answered 403 forbidden: Not authorized (the token's user lacks the role (owner or member of the team), the token has expired or does not cover this team or project, or Vercel asks for a recent login (challenge_required)) (x-vercel-id fra1::x)", of(403, "forbidden", "Not authorized")},
 		{"server_error: every attempt failed: Vercel answered 503: Down (x-vercel-id fra1::x)", of(503, "", "Down")},
 		{"try_later: every attempt failed: Vercel answered 425 (x-vercel-id fra1::x)", of(425, "", "")},
 		{"redirected: the call cannot succeed: Vercel answered 301 (x-vercel-id fra1::x)", of(301, "", "")},

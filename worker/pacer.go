@@ -252,7 +252,7 @@ func (p *pacer) follow(ctx context.Context, b lanes.Batch, j Judgment) *lanes.Ba
 		if lane, ok := p.more(); ok {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 			defer cancel()
-			got, err := p.lanes.FinishAndClaim(ctx, p.account.pace(lane), b, 1, lane, ulid.Make().String())
+			got, err := p.lanes.FinishAndClaim(ctx, p.account.pace(lane), b, b.Attempt, lane, ulid.Make().String())
 			if got.Batch == nil {
 				p.streak.end()
 			}
@@ -266,10 +266,10 @@ func (p *pacer) follow(ctx context.Context, b lanes.Batch, j Judgment) *lanes.Ba
 	return next
 }
 
-// call makes the first call with a batch.
+// call makes the first call with a batch since its claim.
 func (p *pacer) call(ctx context.Context, b lanes.Batch) Judgment {
-	j := p.caller.call(ctx, p.account, b, 1)
-	if j.Verdict == TryAgain && p.account.Retry.MaxAttempts <= 1 {
+	j := p.caller.call(ctx, p.account, b, b.Attempt)
+	if j.Verdict == TryAgain && b.Attempt >= p.account.Retry.MaxAttempts {
 		j.Verdict = Dead
 	}
 	return j

@@ -10,13 +10,15 @@ import (
 
 // halves cuts the batch of a refused call in two. Their ids come from the
 // parent's, so that a crash in the middle stores nothing twice. Halving finds
-// one bad item among 16 with at most 9 calls.
+// one bad item among 16 with at most 9 calls. They count on from the attempts that
+// failed before; the refused one is none of them.
 func halves(parent tasks.Call) [2]tasks.Call {
 	middle := len(parent.Items) / 2
 	left, right := parent, parent
 	left.Batch, left.Items = parent.Batch+".0", parent.Items[:middle]
 	right.Batch, right.Items = parent.Batch+".1", parent.Items[middle:]
-	left.Attempt, right.Attempt = 0, 0
+	left.Attempt = max(0, parent.Attempt-1)
+	right.Attempt = left.Attempt
 	return [2]tasks.Call{left, right}
 }
 
@@ -36,7 +38,9 @@ func (c *caller) split(ctx context.Context, a *account, b lanes.Batch, attempt i
 	from := 0
 	for _, half := range halves(callOf(a, b, attempt)) {
 		to := from + len(half.Items)
-		if err := c.store(ctx, a, half, b.Origins.Slice(from, to)); err != nil {
+		brought := b
+		brought.Items, brought.Origins, brought.Terms = half.Items, b.Origins.Slice(from, to), b.Terms.Slice(from, to)
+		if err := c.store(ctx, a, half, &brought); err != nil {
 			return err
 		}
 		from = to

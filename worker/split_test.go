@@ -21,15 +21,15 @@ func items(n int) []string {
 	return all
 }
 
-func TestHalves_KeepEverythingButItemsAndAttempt(t *testing.T) {
+func TestHalves_KeepEverythingButItems(t *testing.T) {
 	parent := tasks.Call{
 		Batch: "b", Account: "acme", Lane: tagLane("prj"), Items: items(3), DeadlineSeconds: 60, Attempt: 4,
 	}
 	got := halves(parent)
 	left, right := parent, parent
-	left.Batch, left.Items, left.Attempt = "b.0", []string{"tag-0"}, 0
-	right.Batch, right.Items, right.Attempt = "b.1", []string{"tag-1", "tag-2"}, 0
-	assert.Equal(t, [2]tasks.Call{left, right}, got)
+	left.Batch, left.Items, left.Attempt = "b.0", []string{"tag-0"}, 3
+	right.Batch, right.Items, right.Attempt = "b.1", []string{"tag-1", "tag-2"}, 3
+	assert.Equal(t, [2]tasks.Call{left, right}, got, "the call that was refused is no failed attempt")
 }
 
 func TestIsHalf(t *testing.T) {

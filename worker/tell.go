@@ -34,7 +34,7 @@ func (c *caller) tell(m *made, traceID string) {
 		Int("requests", len(m.origins)).Strs("request_ids", requests).Strs("sources", sources).
 		Int("attempt", m.attempt).Stringer("verdict", j.Verdict).Int("status", m.status)
 	if j.Verdict != Done {
-		line.Str("reason", string(j.Reason)).Str("message", j.Letter.Message)
+		line.Str("reason", string(j.Reason)).Str("answer", j.Letter.Message)
 	}
 	if traceID != "" {
 		line.Str("trace_id", traceID)
@@ -66,18 +66,24 @@ func bounded(items []string) []string {
 	return first
 }
 
-// headerOrigins carries the origins of a batch from attempt to attempt. They are no
-// part of the wire: a worker that does not know them makes the call without.
-const headerOrigins = "edgepurge-origins"
+// What a batch brings along from attempt to attempt besides its items. It is no part of
+// the wire, whose fields an older worker must know: one that knows no such header makes
+// the call all the same, and keeps the header.
+const (
+	headerOrigins = "edgepurge-origins"
+	headerTerms   = "edgepurge-terms"
+)
 
-func headersOf(o lanes.Origins) map[string]string {
-	text := o.Encode()
-	if text == "" {
-		return nil
+func headersOf(b *lanes.Batch) map[string]string {
+	headers := map[string]string{headerTerms: b.EncodeTerms()}
+	if text := b.Origins.Encode(); text != "" {
+		headers[headerOrigins] = text
 	}
-	return map[string]string{headerOrigins: text}
+	return headers
 }
 
-func originsOf(task *asynq.Task, call *tasks.Call) lanes.Origins {
-	return lanes.DecodeOrigins(task.Headers()[headerOrigins], len(call.Items))
+func readHeaders(task *asynq.Task, b *lanes.Batch) {
+	headers := task.Headers()
+	b.Origins = lanes.DecodeOrigins(headers[headerOrigins], len(b.Items))
+	b.DecodeTerms(headers[headerTerms])
 }

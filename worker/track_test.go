@@ -256,7 +256,7 @@ func TestReceipt_KilledBetweenStoreAndFinish(t *testing.T) {
 		claim, err := l.lanes.Claim(t.Context(), pace, tagLane("prj"), "batch")
 		require.NoError(t, err)
 		owner := l.account()
-		require.NoError(t, l.attempts.store(t.Context(), owner, callOf(owner, *claim.Batch, 1), lanes.Origins{}, asynq.ProcessIn(3*time.Second)))
+		require.NoError(t, l.attempts.store(t.Context(), owner, callOf(owner, *claim.Batch, 1), claim.Batch, asynq.ProcessIn(3*time.Second)))
 
 		l.start()
 		l.ends("r1", ended{purged: 2})

@@ -34,7 +34,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"edgepurge": main, "bare": bareMain})
+	testscript.Main(m, map[string]func(){"edgepurge": checkedMain, "bare": bareMain})
 }
 
 // TestScripts runs the binary against a Redis and an emulated Vercel of each script's own.

@@ -83,9 +83,6 @@ func (a answer) write(w http.ResponseWriter) {
 	if a.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
-	if a.status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", "Bearer")
-	}
 	if a.hangUp {
 		header.Set("Connection", "close")
 	}

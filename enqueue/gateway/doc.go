@@ -6,6 +6,6 @@
 // where requests go is for its caller to say. It does not serve webhooks; that
 // is package webhook.
 //
-// The order of a request is the emulator's: route (404, 405) · key (401, 403) ·
+// The order of a request is the emulator's: route (404, 405) · key (403) ·
 // body (413) · query and schema (400) · project (403, 404) · store (503).
 package gateway

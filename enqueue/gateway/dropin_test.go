@@ -107,7 +107,7 @@ func TestDropIn_AnswersAsVercel(t *testing.T) {
 		asks = append(asks, ask{"POST", deleteTags + query, `{"tags":["a"]}`, "Bearer " + shopSecret, 400})
 	}
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "Basic dTpw", shopSecret} {
-		asks = append(asks, ask{"POST", deleteTags + toProject, `{"tags":["a"]}`, authorization, 401})
+		asks = append(asks, ask{"POST", deleteTags + toProject, `{"tags":["a"]}`, authorization, 403})
 	}
 	for _, authorization := range []string{"Bearer nobody", "Bearer " + shopSecret + "x", "bearer " + shopSecret[1:]} {
 		asks = append(asks, ask{"POST", deleteTags + toProject, `{"tags":["a"]}`, authorization, 403})
@@ -123,7 +123,7 @@ func TestDropIn_AnswersAsVercel(t *testing.T) {
 		asks = append(asks, ask{"POST", path, `{}`, "Bearer " + shopSecret, 404})
 	}
 	for _, path := range []string{"/v2/user", "/teams/acme", "/v2/teams/team_1", "/v9/projects/shop", "/v9/projects/prj_abc?teamId=team_1"} {
-		asks = append(asks, ask{"GET", path, ``, "Bearer " + shopSecret, 200}, ask{"POST", path, ``, "Bearer " + shopSecret, 405}, ask{"GET", path, ``, "", 401})
+		asks = append(asks, ask{"GET", path, ``, "Bearer " + shopSecret, 200}, ask{"POST", path, ``, "Bearer " + shopSecret, 405}, ask{"GET", path, ``, "", 403})
 	}
 	for _, a := range asks {
 		name := fmt.Sprintf("%s %s %.80s %.12s", a.method, a.target, a.body, a.authorization)

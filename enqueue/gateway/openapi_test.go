@@ -62,7 +62,7 @@ func TestOpenAPI_DescribesTheHandler(t *testing.T) {
 	asks := []ask{
 		{d, "GET", PurgesPath + "/" + receipt, "", nil, 200},
 		{d, "GET", PurgesPath + "/nobody", "", nil, 404},
-		{d, "GET", PurgesPath + "/" + receipt, "", []string{"Authorization", ""}, 401},
+		{d, "GET", PurgesPath + "/" + receipt, "", []string{"Authorization", ""}, 403},
 		{d, "GET", PurgesPath + "/" + receipt, "", []string{"Authorization", "Bearer nobody"}, 403},
 		{d, "GET", OpenAPIPath, "", nil, 200},
 		{d, "GET", "/v2/user", "", nil, 200},
@@ -79,7 +79,7 @@ func TestOpenAPI_DescribesTheHandler(t *testing.T) {
 		{d, "POST", PurgesPath, with + `"src_images":["` + strings.Repeat("x", MaxBodyBytes) + `"]}`, nil, 413},
 		{outage, "POST", PurgesPath, small, nil, 503},
 		{outage, "POST", deleteTags + toProject, `{"tags":["a"]}`, nil, 503},
-		{d, "POST", deleteTags + toProject, `{"tags":["a"]}`, []string{"Authorization", ""}, 401},
+		{d, "POST", deleteTags + toProject, `{"tags":["a"]}`, []string{"Authorization", ""}, 403},
 		{d, "POST", deleteTags + toProject, `{"tags":["a"]}`, []string{"Authorization", "Bearer nobody"}, 403},
 		{d, "POST", deleteTags + toProject, `{"tags":["a"]}`, []string{"Authorization", "Bearer " + blogSecret}, 404},
 		{d, "POST", deleteTags, `{"tags":["a"]}`, nil, 400},

@@ -157,7 +157,7 @@ func TestPurges_WhoMay(t *testing.T) {
 	for _, test := range []struct {
 		authorization string
 		status        int
-	}{{"", 401}, {"Bearer nobody", 403}, {"Bearer " + blogSecret, 403}, {"Bearer " + shopSecret, 202}} {
+	}{{"", 403}, {"Bearer nobody", 403}, {"Bearer " + blogSecret, 403}, {"Bearer " + shopSecret, 202}} {
 		r := send(d, "POST", PurgesPath, small, "Authorization", test.authorization)
 		assert.Equal(t, test.status, r.StatusCode, test.authorization)
 		assert.Len(t, d.taken(), map[bool]int{true: 1}[test.status == 202])

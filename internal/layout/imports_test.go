@@ -57,6 +57,7 @@ var rules = []rule{
 	{packages: "internal/tracing", imports: []string{"internal/spans"}},
 	{packages: "internal/redistest"},
 	{packages: "internal/tcpproxy", stdlib: true},
+	{packages: "internal/loglines", stdlib: true},
 	{packages: "internal/layout"},
 	{packages: "internal/pages", stdlib: true},   // imported by tests that hold the pages true
 	{packages: "internal/tagfile", stdlib: true}, // apart from cmd, whose fuzzing would instrument everything
@@ -85,7 +86,7 @@ var apart = [][2]string{
 
 // helpers may be imported by the tests of every package, and by no other code
 // but theirs and the commands that embed them.
-var helpers = []string{"internal/redistest", "internal/tcpproxy", "internal/vercel/emulator", "internal/pages"}
+var helpers = []string{"internal/redistest", "internal/tcpproxy", "internal/loglines", "internal/vercel/emulator", "internal/pages"}
 
 func matches(pattern, pkg string) bool {
 	folder, below := strings.CutSuffix(pattern, "...")

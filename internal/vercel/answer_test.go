@@ -123,7 +123,7 @@ func TestPurge_TextIsBounded(t *testing.T) {
 func TestStatusError_Error(t *testing.T) {
 	for want, e := range map[string]StatusError{
 		"vercel answered 503":                           {Status: 503},
-		"vercel answered 403 forbidden":                 {Status: 403, Code: "forbidden"},
+		"vercel answered 418 teapot":                    {Status: 418, Code: "teapot"},
 		"vercel answered 500: oops":                     {Status: 500, Message: "oops"},
 		"vercel answered 404 nf: no (x-vercel-id a::b)": {Status: 404, Code: "nf", Message: "no", RequestID: "a::b"},
 	} {

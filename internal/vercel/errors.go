@@ -36,8 +36,8 @@ func (e *StatusError) Error() string {
 	if e.Code != "" {
 		b.WriteString(" " + e.Code)
 	}
-	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+	if text := e.Explained(); text != "" {
+		b.WriteString(": " + text)
 	}
 	if e.RequestID != "" {
 		b.WriteString(" (x-vercel-id " + e.RequestID + ")")

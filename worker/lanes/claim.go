@@ -98,10 +98,14 @@ type Batch struct {
 	DeadlineSeconds int
 	ClaimedAt       time.Time
 	Due             time.Time // of its oldest item
-	Probe           bool      // it looks whether the cause of a hold is gone
-	Adapting        bool      // Adapt must hear of its success
-	Tracked         bool      // Settle must hear of its end
-	Origins         Origins   // who waits for the items
+	// Attempt is the number of the call that the batch is leased for, from 1: its items
+	// failed Attempt - 1 times before, all of them equally often.
+	Attempt  int
+	Terms    Terms   // what each item waited with
+	Probe    bool    // it looks whether the cause of a hold is gone
+	Adapting bool    // Adapt must hear of its success
+	Tracked  bool    // Settle must hear of its end
+	Origins  Origins // who waits for the items
 }
 
 // Claim is the answer to Claim: a batch, or why there is none and when to ask again.
@@ -161,7 +165,7 @@ func claimOf(pace Pace, lane tasks.Lane, batch string) (names []string, args []a
 	names = []string{
 		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
 		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(),
-		k.receipts(lane), k.carried(batch), k.origins(lane),
+		k.receipts(lane), k.carried(batch), k.origins(lane), k.failed(lane),
 	}
 	if lane.Priority == tasks.Urgent {
 		// Urgent items wait for no bookings but those of urgent halves.
@@ -190,6 +194,7 @@ func answerOf(cmd *redis.Cmd, lane tasks.Lane, batch string) (Claim, error) {
 		ClaimedAt: millis(reply[3]), Due: millis(reply[4]),
 		Probe: integer(reply[5]) == 1, Adapting: integer(reply[6]) == 1, Tracked: integer(reply[7]) == 1,
 		Origins: originsOf(texts(reply[8]), integers(reply[9]), len(items)),
+		Attempt: integer(reply[10]), Terms: termsOf(wireTerms{floats(integers(reply[11])), floats(integers(reply[12]))}, len(items)),
 	}}, nil
 }
 
@@ -203,7 +208,9 @@ type record struct {
 	Probe    bool     `json:"probe"`
 	Adapting bool     `json:"adapting"`
 	Tracked  bool     `json:"tracked"`
+	Attempt  int      `json:"attempt"`
 	wireOrigins
+	wireTerms
 }
 
 func decodeBatch(id, text string) (*Batch, error) {
@@ -218,6 +225,6 @@ func decodeBatch(id, text string) (*Batch, error) {
 	return &Batch{
 		ID: id, Lane: lane, Items: r.Items, DeadlineSeconds: r.Deadline,
 		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe, Adapting: r.Adapting, Tracked: r.Tracked,
-		Origins: originsOf(r.Origins, r.OriginOf, len(r.Items)),
+		Origins: originsOf(r.Origins, r.OriginOf, len(r.Items)), Attempt: r.Attempt, Terms: termsOf(r.wireTerms, len(r.Items)),
 	}, nil
 }

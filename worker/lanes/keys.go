@@ -55,6 +55,9 @@ func (k keys) receipts(l tasks.Lane) string { return k.prefix + "receipts:" + l.
 // origins is of a lane at all its priorities, as receipts.
 func (k keys) origins(l tasks.Lane) string { return k.prefix + "origins:" + l.Family() }
 
+// failed is of a lane at all its priorities, as receipts.
+func (k keys) failed(l tasks.Lane) string { return k.prefix + "failed:" + l.Family() }
+
 // carried is what a batch carries of receipts; the halves of a split share their parent's.
 func (k keys) carried(batch string) string {
 	root, _, _ := strings.Cut(batch, ".")

@@ -50,6 +50,8 @@ func TestKeys(t *testing.T) {
 		{k.receipts(lane.With(tasks.Urgent)), k.receipts(lane)},
 		{k.origins(lane), "edgepurge:{acme}:origins:prj_abc:tag:delete:production:60"},
 		{k.origins(lane.With(tasks.Urgent)), k.origins(lane)},
+		{k.failed(lane), "edgepurge:{acme}:failed:prj_abc:tag:delete:production:60"},
+		{k.failed(lane.With(tasks.Urgent)), k.failed(lane)},
 		{k.carried("01JD"), "edgepurge:{acme}:carried:01JD"},
 		{k.carried("01JD.0.1"), "edgepurge:{acme}:carried:01JD"},
 	} {
@@ -71,7 +73,7 @@ func TestKeys_Family(t *testing.T) {
 func (k keys) all(lane tasks.Lane) []string {
 	return append(k.family(lane), k.lanes(), k.inflight(), k.batches(), k.budget(), k.booked(), k.bookedUrgent(), k.state(),
 		k.spread(lane.Project), k.hold(), k.holdsEnded(), k.served(), k.superseded(), k.verdicts(), k.absorbed("r/tag/0"), k.collapsed("c"),
-		k.receipts(lane), k.origins(lane), k.carried("b"), receipt.CountsKey("acme", "r"))
+		k.receipts(lane), k.origins(lane), k.failed(lane), k.carried("b"), receipt.CountsKey("acme", "r"))
 }
 
 func TestKeys_DifferAndShareTheSlotOfTheirAccount(t *testing.T) {

@@ -37,7 +37,7 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 	}
 	args := []any{
 		settings, b.Lane.Project, flag(b.Lane.Priority == tasks.Urgent), b.ID, attempt, b.Lane.ID(),
-		b.DeadlineSeconds, b.Due.UnixMilli(), flag(half), b.Origins.Encode(),
+		b.DeadlineSeconds, b.Due.UnixMilli(), flag(half), b.brought(),
 	}
 	for _, item := range b.Items {
 		args = append(args, item)
@@ -57,8 +57,10 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 	return Attempt{Batch: leased}, err
 }
 
-// Restore puts the items of a batch back into their lane and fences the batch
-// off for ten minutes, so that no attempt of it runs any more. It reports
+// Restore puts the items of a batch back into their lane as if they had not been
+// claimed: due when they were, with the rebounds that they asked for, and having failed
+// Attempt - 1 times. It fences the batch off for ten minutes, so that no attempt of it
+// runs any more. It reports
 // whether it did: a second Restore does nothing. With onlyExpired it does
 // nothing either while the batch's lease runs or after it was finished.
 func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired bool) (bool, error) {
@@ -69,10 +71,10 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 	k := keysOf(pace.Account)
 	names := append([]string{k.lanes()}, k.family(b.Lane)...)
 	names = append(names, k.spread(b.Lane.Project), k.hold(), k.inflight(), k.batches(), k.superseded(), k.receipts(b.Lane),
-		k.carried(b.ID), k.origins(b.Lane))
+		k.carried(b.ID), k.origins(b.Lane), k.failed(b.Lane))
 	args := []any{settings, b.Lane.Project, rank(b.Lane.Priority)}
 	args = append(args, laneIDs(b.Lane)...)
-	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli(), b.Origins.Encode())
+	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli(), b.ClaimedAt.UnixMilli(), max(0, b.Attempt-1), b.brought())
 	for _, item := range b.Items {
 		args = append(args, item)
 	}

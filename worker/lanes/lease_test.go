@@ -102,14 +102,25 @@ func TestRestore_MergesWithNewerTwins(t *testing.T) {
 	}
 }
 
-// The rebound of a claimed item is pending while its call is under way.
+// The rebound counts from the call that succeeds, however often one before it was
+// handed back, and how long that took.
 func TestRestore_KeepsTheRebound(t *testing.T) {
-	r := simulated(t)
-	r.ask(Absorption{Lane: normal, Items: []string{"a"}, Rebound: time.Minute})
-	b := r.claim(normal)
-	r.pass(time.Second)
-	require.True(t, r.restore(b, false))
-	assert.Equal(t, []int{1, 60}, r.calls("a"))
+	for _, pause := range []time.Duration{time.Second, 2 * time.Minute} {
+		t.Run(pause.String(), func(t *testing.T) {
+			r := simulated(t)
+			r.pace.Lease = time.Hour
+			r.ask(Absorption{Lane: normal, Items: []string{"a", "b"}, Rebound: time.Minute})
+			for range 3 {
+				b := r.claim(normal)
+				assert.Equal(t, epoch, b.Due)
+				r.pass(pause)
+				require.True(t, r.restore(b, false))
+			}
+			first := int(3 * pause / time.Second)
+			assert.Equal(t, []int{first, first + 60}, r.calls("a"))
+			assert.Empty(t, r.again(normal))
+		})
+	}
 }
 
 func TestRestore_NoteIsKeptTenMinutes(t *testing.T) {

@@ -63,7 +63,7 @@ func (m *model) absorbAgain(t *rapid.T) {
 }
 
 func (m *model) claimSome(*rapid.T) {
-	got := m.tryClaim(m.drawLane())
+	got := m.claimOf(m.drawLane())
 	if got.Batch == nil {
 		return
 	}
@@ -76,16 +76,41 @@ func (m *model) claimSome(*rapid.T) {
 	m.take(b)
 }
 
+// claimOf claims, and finds that the batch counts on from what its items have failed.
+func (m *model) claimOf(lane tasks.Lane) Claim {
+	waiting := m.pending(lane)
+	got := m.tryClaim(lane)
+	m.counts(got.Batch, waiting)
+	return got
+}
+
+func (m *model) counts(b *Batch, waiting map[string]int64) {
+	if b == nil {
+		return
+	}
+	for _, item := range b.Items {
+		name, times := b.Lane.Family()+item, 0
+		if f, ok := m.failed[name]; ok && f.due == waiting[item] {
+			times = f.times
+		}
+		delete(m.failed, name)
+		require.Equal(m.rt, times+1, b.Attempt, "%s goes with items that failed as often", item)
+	}
+}
+
 // take starts the call of a batch that was claimed; its rebounds are promised now.
 func (m *model) take(b Batch) {
 	m.begin(b, true)
-	m.batches = append(m.batches, &stage{Batch: b, attempt: 1, step: m.step, start: m.nowMS(), running: true})
+	s := &stage{Batch: b, attempt: b.Attempt, step: m.step, start: m.nowMS(), running: true}
+	m.batches = append(m.batches, s)
 	for _, w := range m.wishes {
 		name := cmp.Or(w.as, w.item)
 		if w.family == b.Lane.Family() && slices.Contains(b.Items, name) && w.due <= m.nowMS() && !w.claimed {
 			w.claimed = true
+			s.promised = append(s.promised, w)
 			if w.rebound > 0 {
-				m.wishes = append(m.wishes, &wish{family: w.family, item: name, accepted: m.step, due: m.nowMS() + w.rebound})
+				rebound := &wish{family: w.family, item: name, accepted: m.step, due: m.nowMS() + w.rebound}
+				m.wishes, s.rebounds = append(m.wishes, rebound), append(s.rebounds, rebound)
 			}
 		}
 	}
@@ -111,7 +136,12 @@ func (m *model) collapseSome(*rapid.T) {
 		if w.family != lane.Family() || w.due > m.nowMS() {
 			continue
 		}
-		if replaced[cmp.Or(w.as, w.item)] && !w.claimed {
+		if name := cmp.Or(w.as, w.item); replaced[name] && !w.claimed {
+			// A later purge is put off to the end of the second: it may be the item's own still,
+			// with its rebound. Which one it is the model does not know.
+			if at, ok := m.pending(lane)[name]; ok && at <= (w.due+999)/1000*1000 {
+				w.rebound = 0
+			}
 			w.as = to
 		}
 		for name := range w.since() {
@@ -183,8 +213,11 @@ func (m *model) goOn(t *rapid.T) {
 	b := m.draw(t, func(b *stage) bool { return b.running && !b.Probe })
 	m.keep(b, Purged)
 	b.running, b.stored = false, false
-	got, err := m.FinishAndClaim(m.ctx(), m.pace, b.Batch, b.attempt, m.drawLane(), m.id("batch-"))
+	lane := m.drawLane()
+	waiting := m.pending(lane)
+	got, err := m.FinishAndClaim(m.ctx(), m.pace, b.Batch, b.attempt, lane, m.id("batch-"))
 	require.NoError(m.rt, err)
+	m.counts(got.Batch, waiting)
 	if got.Batch != nil {
 		m.take(*got.Batch)
 	}
@@ -214,16 +247,61 @@ func (m *model) crash(t *rapid.T) { m.draw(t, running).running = false }
 func (m *model) handBack(t *rapid.T) { m.giveBack(m.draw(t, running)) }
 
 func (m *model) giveBack(b *stage) {
-	m.restore(b.Batch, false)
+	m.putBack(b.Batch, false)
 	m.end(b, false)
 	b.stored = false
+}
+
+// putBack restores a batch: the rebounds that its claim promised count from the next one,
+// and its items keep what they have failed.
+func (m *model) putBack(b Batch, onlyExpired bool) {
+	before := map[string]failed{}
+	for _, item := range b.Items {
+		name := b.Lane.Family() + item
+		if f := m.failed[name]; f.times > 0 && m.dueOf(b.Lane, item) == f.due {
+			before[name] = f
+		}
+	}
+	if !m.restore(b, onlyExpired) {
+		return
+	}
+	for _, s := range m.batches {
+		if s.ID == b.ID {
+			for _, w := range s.promised {
+				w.claimed = false
+			}
+			m.wishes = slices.DeleteFunc(m.wishes, func(w *wish) bool { return slices.Contains(s.rebounds, w) })
+			s.promised, s.rebounds = nil, nil
+		}
+	}
+	for _, item := range b.Items {
+		name := b.Lane.Family() + item
+		delete(m.failed, name)
+		if times := max(b.Attempt-1, before[name].times); times > 0 {
+			m.failed[name] = failed{times, m.dueOf(b.Lane, item)}
+		}
+	}
+}
+
+// dueOf is when an item is due that waits in some lane of a family; 0: in none.
+func (m *model) dueOf(lane tasks.Lane, item string) int64 {
+	for _, p := range tasks.Priorities {
+		if due, ok := m.pending(lane.With(p))[item]; ok {
+			return due
+		}
+	}
+	return 0
 }
 
 func (m *model) split(t *rapid.T) {
 	b := m.draw(t, running)
 	for i, item := range b.Items {
 		half := *b
-		half.ID, half.Items, half.attempt, half.running, half.stored = fmt.Sprintf("%s.%d", b.ID, i), []string{item}, 0, false, true
+		half.ID, half.Items, half.Terms = fmt.Sprintf("%s.%d", b.ID, i), []string{item}, b.Terms.Slice(i, i+1)
+		half.attempt, half.running, half.stored = b.attempt-1, false, true
+		others := func(w *wish) bool { return cmp.Or(w.as, w.item) != item }
+		half.promised = slices.DeleteFunc(slices.Clone(b.promised), others)
+		half.rebounds = slices.DeleteFunc(slices.Clone(b.rebounds), others)
 		m.batches = append(m.batches, &half)
 	}
 	m.end(b, false)
@@ -233,13 +311,14 @@ func (m *model) split(t *rapid.T) {
 func (m *model) attemptSome(t *rapid.T) { m.attemptOf(m.draw(t, stored), rapid.Bool().Draw(t, "half")) }
 
 func (m *model) attemptOf(b *stage, half bool) {
-	got := m.acquire(b.Batch, b.attempt+1, half)
+	b.Attempt = b.attempt + 1
+	got := m.acquire(b.Batch, b.Attempt, half)
 	switch {
 	case got.Refused == Superseded:
 		b.stored = false
 	case got.Refused != "" && half: // it comes back
 	case got.Refused != "":
-		m.restore(b.Batch, false)
+		m.putBack(b.Batch, false)
 		b.stored = false
 	default:
 		b.attempt++
@@ -252,7 +331,7 @@ func (m *model) attemptOf(b *stage, half bool) {
 
 func (m *model) sweep(*rapid.T) {
 	for _, b := range m.expired() {
-		m.restore(b, true)
+		m.putBack(b, true)
 	}
 }
 
@@ -288,7 +367,7 @@ func (m *model) probe(t *rapid.T) {
 	}
 	m.pass(time.Duration(max(0, slices.Min(next)-m.nowMS())) * time.Millisecond)
 	for _, ready := range m.peek().Ready {
-		got := m.tryClaim(ready.Lane)
+		got := m.claimOf(ready.Lane)
 		if got.Batch == nil {
 			continue
 		}

@@ -66,6 +66,9 @@ type stage struct {
 	start   int64 // when that was
 	running bool  // a worker makes the call
 	stored  bool  // purge:call is in asynq
+	// promised are the wishes whose rebounds count from the claim of this batch, and
+	// rebounds are what became wishes by it.
+	promised, rebounds []*wish
 }
 
 // began is the start of a call, as the API sees it.
@@ -98,6 +101,13 @@ type model struct {
 	ended   map[string]int64 // when the hold of a scope ended last
 	paused  int64
 	most    map[tasks.Kind]int // learned
+	failed  map[string]failed  // by family and item
+}
+
+// failed is how often an item failed that waits again; due then, or else it is another purge.
+type failed struct {
+	times int
+	due   int64
 }
 
 func (m *model) nowMS() int64 { return m.time().UnixMilli() }
@@ -176,7 +186,7 @@ func (m *model) check(*rapid.T) {
 				name := family.Family() + item
 				_, twice := latest[name]
 				require.False(m.rt, twice, "invariant 2: %s is pending twice", name)
-				latest[name] = max(due, lastOf(again[item], due))
+				latest[name] = max(due, lastOf(again[item], due, now))
 				delete(again, item)
 			}
 			require.Empty(m.rt, again, "later purges of what is not pending in %s", lane.ID())
@@ -220,8 +230,9 @@ func (m *model) carried(w *wish) bool {
 	})
 }
 
-// lastOf is when the last call that an entry of `again` promises may be due.
-func lastOf(entry string, first int64) int64 {
+// lastOf is when the last call that an entry of `again` promises may be due: a rebound
+// counts from a claim that is still to come.
+func lastOf(entry string, first, now int64) int64 {
 	last := first
 	for part := range strings.SplitSeq(entry, ",") {
 		at, rebound := first, int64(0)
@@ -230,7 +241,10 @@ func lastOf(entry string, first int64) int64 {
 		} else {
 			_, _ = fmt.Sscanf(part, "%d+%d", &at, &rebound)
 		}
-		last = max(last, at+rebound)
+		if rebound > 0 {
+			at = max(at, now) + rebound
+		}
+		last = max(last, at)
 	}
 	return last
 }
@@ -257,6 +271,17 @@ func (m *model) checkReady(lane tasks.Lane, pending map[string]int64) {
 	require.LessOrEqual(m.rt, int64(at), latest, "%s is ready late", lane.ID())
 }
 
+// stillFailed lists the items that have a count of what they failed.
+func (m *model) stillFailed() []string {
+	var all []string
+	for _, lane := range families {
+		entries, err := m.rdb.HKeys(m.ctx(), keysOf("acme").failed(lane)).Result()
+		require.NoError(m.rt, err)
+		all = append(all, entries...)
+	}
+	return all
+}
+
 // drain lets everything come to its end, and finds every promise kept.
 func (m *model) drain() {
 	for range 2000 {
@@ -274,7 +299,7 @@ func (m *model) drain() {
 		}
 		m.sweep(nil)
 		for _, ready := range m.peek().Ready {
-			if got := m.tryClaim(ready.Lane); got.Batch != nil {
+			if got := m.claimOf(ready.Lane); got.Batch != nil {
 				m.take(*got.Batch)
 				busy = true
 			}
@@ -304,6 +329,7 @@ func (m *model) drain() {
 		require.NoError(m.rt, err)
 		assert.Empty(m.rt, left, "nobody waits for them any more")
 	}
+	assert.Empty(m.rt, m.stillFailed(), "counts of items that wait no more")
 }
 
 // checkReceipts: no item is counted before its call came, and in the end each is
@@ -354,7 +380,7 @@ func interleave(t *testing.T, rdb redis.UniversalClient, clock clock) {
 	rapid.Check(t, func(rt *rapid.T) {
 		require.NoError(rt, rdb.FlushAll(t.Context()).Err())
 		clock.SetTime(epoch)
-		m := &model{rig: newRig(rt, rdb), rt: rt, holds: map[string]*held{}, ended: map[string]int64{}, most: map[tasks.Kind]int{}}
+		m := &model{rig: newRig(rt, rdb), rt: rt, holds: map[string]*held{}, ended: map[string]int64{}, most: map[tasks.Kind]int{}, failed: map[string]failed{}}
 		m.clock = clock
 		m.pace.Linger, m.pace.MaxItems, m.pace.Full, m.pace.Lease = 200*time.Millisecond, 2, 2, 10*time.Second
 		m.pace.Calls, m.pace.Per, m.pace.Reserve = rapid.SampledFrom([]int{0, 5}).Draw(rt, "budget"), 5*time.Second, 1

@@ -19,6 +19,7 @@ type Error struct {
 	Code         string `json:"code"`
 	Message      string `json:"message"`
 	InvalidToken bool   `json:"invalidToken,omitempty"`
+	MissingToken bool   `json:"missingToken,omitempty"`
 	Limit        *Limit `json:"limit,omitempty"`
 }
 
@@ -40,20 +41,21 @@ type Refusal struct {
 	Status       int
 	Message      string
 	InvalidToken bool
+	MissingToken bool
 	Allow        string // the Allow header of a 405
 }
 
 // Error returns the refusal as an envelope has it.
 func (r Refusal) Error() Error {
-	return Error{Code: Code(r.Status), Message: r.Message, InvalidToken: r.InvalidToken}
+	return Error{Code: Code(r.Status), Message: r.Message, InvalidToken: r.InvalidToken, MissingToken: r.MissingToken}
 }
 
 // What Vercel refuses before it looks at a purge.
 var (
 	// NoEndpoint is for a path that nothing is served at.
 	NoEndpoint = Refusal{Status: http.StatusNotFound, Message: "The requested API endpoint was not found"}
-	// NoToken is for a request without a bearer token.
-	NoToken = Refusal{Status: http.StatusUnauthorized, Message: "The request is missing an authentication token"}
+	// NoToken is for a request without a bearer token; Vercel was seen to answer it with a 403.
+	NoToken = Refusal{Status: http.StatusForbidden, Message: "The request is missing an authentication token", MissingToken: true}
 	// BadToken is for one that is unknown or expired: Vercel was seen to answer it so.
 	BadToken = Refusal{Status: http.StatusForbidden, Message: "Not authorized", InvalidToken: true}
 	// TooLarge is for a body above its bound.

@@ -15,6 +15,7 @@ type answer struct {
 	message      string // of the error envelope; empty: no body
 	code         string // empty: api.Code(status)
 	invalidToken bool
+	missingToken bool
 	limit        *api.Limit
 	retryAfter   time.Duration
 	allow        string // the Allow header of a 405
@@ -29,7 +30,7 @@ type answer struct {
 func failure(status int, message string) answer { return answer{status: status, message: message} }
 
 func refuse(r api.Refusal) *answer {
-	return &answer{status: r.Status, message: r.Message, invalidToken: r.InvalidToken, allow: r.Allow}
+	return &answer{status: r.Status, message: r.Message, invalidToken: r.InvalidToken, missingToken: r.MissingToken, allow: r.Allow}
 }
 
 // tooMany is the nth 429 of the emulator, from 0.
@@ -92,7 +93,7 @@ func (a answer) encode() ([]byte, string) {
 		if code == "" {
 			code = api.Code(a.status)
 		}
-		return api.Encode(api.Envelope{Error: api.Error{Code: code, Message: a.message, InvalidToken: a.invalidToken, Limit: a.limit}}), api.ContentType
+		return api.Encode(api.Envelope{Error: api.Error{Code: code, Message: a.message, InvalidToken: a.invalidToken, MissingToken: a.missingToken, Limit: a.limit}}), api.ContentType
 	}
 	return nil, ""
 }

@@ -37,9 +37,9 @@ func (k keyring) name(secret string) (string, bool) {
 	return TokenName(secret), false
 }
 
-// authorize names the caller in the journal, or refuses: 401 without a bearer
-// token, 403 with invalidToken for one that is unknown or expired, which is what
-// Vercel was seen to answer.
+// authorize names the caller in the journal, or refuses as Vercel was seen to do:
+// 403, with missingToken without a bearer token and with invalidToken for one that
+// is unknown or expired.
 func (e *Emulator) authorize(x *exchange) *answer {
 	query := x.r.URL.RawQuery
 	if strings.Contains(query, "teamId=") || strings.Contains(query, "slug=") {

@@ -28,11 +28,11 @@ func TestAuth(t *testing.T) {
 		"Bearer tok_expired":     {403, "old"},
 		"Bearer nobody":          {403, TokenName("nobody")},
 		"Bearer " + secret + "x": {403, TokenName(secret + "x")},
-		"":                       {401, ""},
-		"Bearer":                 {401, ""},
-		"Bearer  ":               {401, ""},
-		"Basic dTpw":             {401, ""},
-		secret:                   {401, ""},
+		"":                       {403, ""},
+		"Bearer":                 {403, ""},
+		"Bearer  ":               {403, ""},
+		"Basic dTpw":             {403, ""},
+		secret:                   {403, ""},
 	} {
 		t.Run(header, func(t *testing.T) {
 			b.Reset()
@@ -42,10 +42,10 @@ func TestAuth(t *testing.T) {
 			assert.Equal(t, want.name, c.Token)
 			assert.Equal(t, want.status == 200, c.Applied)
 			assert.Equal(t, want.status == 200, c.Counted, "a refused token spends nobody's budget")
-			switch want.status {
-			case 401:
-				assert.Equal(t, "unauthorized", r.problem(t).Code)
-			case 403:
+			switch {
+			case want.name == "":
+				assert.Equal(t, api.Error{Code: "forbidden", Message: "The request is missing an authentication token", MissingToken: true}, r.problem(t))
+			case want.status == 403:
 				assert.Equal(t, api.Error{Code: "forbidden", Message: "Not authorized", InvalidToken: true}, r.problem(t))
 			}
 		})

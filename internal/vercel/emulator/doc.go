@@ -7,7 +7,7 @@
 // the journal. Where Vercel's behaviour is not known it is strict, so that what
 // passes here has the better chance there.
 //
-// The order of a call: route (404, 405) · outage (503) · token (401, 403) · rate
+// The order of a call: route (404, 405) · outage (503) · token (403) · rate
 // limit (429, not counted) · request body · faults before the effect · query and
 // schema (400) · project (404, 410) · poison (400) · effect · faults after it.
 //

@@ -123,7 +123,7 @@ func TestLimit_NeverMoreThanNInAnyWindow(t *testing.T) {
 func TestLimit_WhatCounts(t *testing.T) {
 	b := start(t, Config{Limit: Limit{Calls: 5, Body: TooManyRequests}, Faults: Faults{Projects: map[string]int{"gone": 410, "ill": 500}}})
 	path := tagsPath + "?projectIdOrName="
-	assert.Equal(t, 401, b.send(t, "POST", path+"p", `{}`, "Authorization", "").StatusCode)
+	assert.Equal(t, 403, b.send(t, "POST", path+"p", `{}`, "Authorization", "").StatusCode)
 	assert.Equal(t, 404, b.send(t, "POST", "/nowhere", `{}`).StatusCode)
 	require.NoError(t, b.client.Check(context.Background()))
 	for i, tt := range []struct {

@@ -49,6 +49,6 @@ func TestShow_NeedsAToken(t *testing.T) {
 	b := start(t, Config{Tokens: []Token{{"ci", "another"}}})
 	for _, path := range []string{"/v2/user", "/teams/t", "/v9/projects/p"} {
 		assert.Equal(t, 403, b.send(t, "GET", path, "").StatusCode)
-		assert.Equal(t, 401, b.send(t, "GET", path, "", "Authorization", "").StatusCode)
+		assert.Equal(t, 403, b.send(t, "GET", path, "", "Authorization", "").StatusCode)
 	}
 }

@@ -1,7 +1,7 @@
 -- acquire(an attempt that asynq makes): fence, budget and lease in one.
 -- KEYS inflight, batches, budget, state, spread, hold, superseded, booked, booked by urgent, carried
 -- ARGV pace, project, urgent, batch id, attempt, lane id, deadline, due, half of a split,
---      origins or "", item...
+--      origins and terms of the batch, item...
 local inflight, batches, budget, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local spread, hold, superseded, booked, booked_urgent, carried = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local pace, project, urgent = cjson.decode(ARGV[1]), ARGV[2], ARGV[3] == '1'
@@ -55,11 +55,11 @@ if former then
   while redis.call('ZSCORE', budget, call .. '@' .. n) do n = n + 1 end
   redis.call('ZADD', budget, former, call .. '@' .. n)
 end
-local o = ARGV[10] ~= '' and cjson.decode(ARGV[10]) or {}
+local brought = cjson.decode(ARGV[10])
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
   due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting, attempt = attempt, tracked = tracked,
-  origins = o.origins, origin_of = o.origin_of,
+  origins = brought.origins, origin_of = brought.origin_of, after = brought.after, rebounds = brought.rebounds,
 })
 lease_call(batch, attempt, record)
 return { 'acquired', record }

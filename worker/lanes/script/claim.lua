@@ -1,16 +1,17 @@
 -- claim(a batch of one lane for one call).
--- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded, receipts, carried, origins
+-- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded, receipts, carried, origins, failed
 -- ARGV pace, project, priority, lane id, batch id
 local lanes, ready_key, pending_key, again_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local inflight, batches, budget, state = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local spread, hold, served, booked, superseded = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local receipts, carried, origins = KEYS[14], KEYS[15], KEYS[16]
+local receipts, carried, origins, failed = KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 local pace, project, p, lane_id, batch = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local ready, pending, again, lane_ids = {}, {}, {}, {}
 ready[p], pending[p], again[p], lane_ids[p] = ready_key, pending_key, again_key, lane_id
 local urgent = p == 1
 --#include time
 --#include pending
+--#include terms
 --#include budget
 --#include receipts
 --#include origins
@@ -54,17 +55,30 @@ if learned[6] and pace.max_bytes == 0 then
   local n, till = string.match(learned[6], '^(%d+):(%d+)$')
   if tonumber(till) > now then most = math.min(most, tonumber(n)) end
 end
-local items, bytes, oldest = {}, -1, first
-while #items < most do
-  local chunk = math.min(most - #items, 500)
-  local due = redis.call('ZRANGEBYSCORE', pending_key, '-inf', ms(now), 'LIMIT', #items, chunk)
-  local full = #due == 0
-  for i = 1, #due do
-    if pace.max_bytes > 0 and #items > 0 and bytes + 1 + #due[i] > pace.max_bytes then full = true; break end
-    bytes = bytes + 1 + #due[i]
-    items[#items + 1] = due[i]
+-- All of them failed equally often, as the oldest did, so that none dies of another's
+-- attempts; one that is passed over keeps its place.
+local any_failed = redis.call('EXISTS', failed) == 1
+local items, afters, bytes, oldest, looked, failures_before, noted = {}, {}, -1, first, 0, nil, {}
+while #items < most and looked < most + 1000 do
+  local chunk = math.min(any_failed and math.max(most, 64) or most - #items, 500)
+  local due = redis.call('ZRANGEBYSCORE', pending_key, '-inf', ms(now), 'WITHSCORES', 'LIMIT', looked, chunk)
+  local names = {}
+  for i = 1, #due, 2 do names[#names + 1] = due[i] end
+  local entries = any_failed and #names > 0 and redis.call('HMGET', failed, unpack(names)) or {}
+  local full = #names == 0
+  for i = 1, #names do
+    local item, at = names[i], tonumber(due[2 * i])
+    local count = entries[i] and failures(entries[i], at) or 0
+    failures_before = failures_before or count
+    if count == failures_before then
+      if #items == most or pace.max_bytes > 0 and #items > 0 and bytes + 1 + #item > pace.max_bytes then full = true; break end
+      bytes = bytes + 1 + #item
+      items[#items + 1], afters[#items + 1] = item, at - oldest
+      if entries[i] then noted[#noted + 1] = item end
+    end
   end
-  if full or #due < chunk then break end
+  looked = looked + #names
+  if full or #names < chunk then break end
 end
 
 local rate = pace.rate > 0 and pace.rate or math.huge
@@ -99,16 +113,18 @@ if pace.stagger_over > 0 and deadline < 0 then
   else redis.call('HDEL', spread, field) end
   deadline = math.floor((at - now) / 1000)
 end
-local any_again = redis.call('EXISTS', again_key) == 1
+local any_again, rebounds = redis.call('EXISTS', again_key) == 1, {}
 for start = 1, #items, 1000 do
   local stop = math.min(start + 999, #items)
   redis.call('ZREM', pending_key, unpack(items, start, stop))
   local notes = any_again and redis.call('HMGET', again_key, unpack(items, start, stop))
   for i = start, any_again and stop or 0 do
     local text = notes[i - start + 1]
+    rebounds[i] = 0
     if text then
       -- This call starts now: it covers what is due by now and nothing later.
       local rebound, later = read_again(text)
+      rebounds[i] = rebound
       if rebound > 0 then put(later, now + rebound, 0) end
       table.sort(later, by_time)
       local following = table.remove(later, 1)
@@ -117,17 +133,21 @@ for start = 1, #items, 1000 do
     end
   end
 end
+for start = 1, #noted, 1000 do
+  redis.call('HDEL', failed, unpack(noted, start, math.min(start + 999, #noted)))
+end
 local tracked = move_all(receipts, carried, items, 1, due_by(now))
 local texts, places = take_origins(origins, items)
 if pace.rate > 0 then charge(amount, rate) end
 local is_probe = false
 if account_hold == 'probe' then probe('account', account_h); is_probe = true end
 if project_hold == 'probe' then probe('project:' .. project, project_h); is_probe = true end
+local attempt, after, rebound = failures_before + 1, compact(afters), any_again and compact(rebounds) or nil
 local record = cjson.encode({
-  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, adapting = is_adapting, attempt = 1,
-  tracked = tracked, origins = texts, origin_of = places,
+  lane = lane_id, items = items, deadline = deadline, claimed = now, due = oldest, probe = is_probe, adapting = is_adapting, attempt = attempt,
+  tracked = tracked, origins = texts, origin_of = places, after = after, rebounds = rebound,
 })
-lease_call(batch, 1, record)
+lease_call(batch, attempt, record)
 -- Strictly later than every other project, for many claims may fall into one millisecond.
 local latest = redis.call('ZREVRANGE', served, 0, 0, 'WITHSCORES')[2]
 redis.call('ZADD', served, ms(math.max(now, (tonumber(latest) or 0) + 1)), project)
@@ -142,4 +162,4 @@ else
 end
 -- Not the record: of all claims this one is worth not being parsed again.
 local function bit(b) return b and 1 or 0 end
-return { 'claimed', items, deadline, ms(now), ms(oldest), bit(is_probe), bit(is_adapting), bit(tracked), texts or {}, places or {} }
+return { 'claimed', items, deadline, ms(now), ms(oldest), bit(is_probe), bit(is_adapting), bit(tracked), texts or {}, places or {}, attempt, after or {}, rebound or {} }

@@ -123,3 +123,22 @@ local function take_origins(key, items, is_collapsed)
   if #texts == 0 then return nil end
   return texts, is_mixed and places or nil
 end
+
+-- take_back_lines gives the lines of an item that goes back the rebound which its claim
+-- had noted among those that the hash has. It answers both, without what was taken.
+local function take_back_lines(text, had, claimed, rebound, due)
+  local rebound_of, left, lines = {}, {}, {}
+  for line in string.gmatch(had, '[^\n]+') do
+    local at, origin = string.match(line, '^@(%d+) (.*)$')
+    local after = at and tonumber(at) - claimed or 0 -- longer than the item's own: of another claim
+    if after > 0 and after <= rebound and string.find('\n' .. text .. '\n', '\n' .. origin .. '\n', 1, true) then
+      rebound_of[origin] = after
+    else
+      left[#left + 1] = line
+    end
+  end
+  for line in string.gmatch(text, '[^\n]+') do
+    lines[#lines + 1] = origin_line(line, due, rebound_of[line] or 0)
+  end
+  return table.concat(lines, '\n'), table.concat(left, '\n')
+end

@@ -98,8 +98,8 @@ local function add(p, item, due, rebound, at, old)
 end
 
 -- add_all adds items in one go: one look-up a priority, not one an item. It answers
--- which were pending already, too.
-local function add_all(p, items, from, due, rebound)
+-- which were pending already, too. With dues and rebounds each item has its own.
+local function add_all(p, items, from, due, rebound, dues, rebounds)
   local count, twins = { added = 0, again = 0, duplicate = 0 }, {}
   for start = from, #items, 1000 do
     local stop = math.min(start + 999, #items)
@@ -110,6 +110,7 @@ local function add_all(p, items, from, due, rebound)
     end
     local fresh, at_due = {}, ms(due)
     for i = start, stop do
+      if dues then due, rebound = dues[i], rebounds[i]; at_due = ms(due) end
       local at, old
       for q = 1, 3 do
         local score = scores[q][i - start + 1]
