@@ -8,8 +8,10 @@ const (
 	// would collect a hundred times a second and spend a tenth of its time on it.
 	collectAt = 400
 	// collectMost is the memory, in bytes, near which that no longer holds: a flood
-	// of large bodies must not cost five times their size.
-	collectMost = 256 << 20
+	// of large bodies must not cost five times their size. It is well below the
+	// 256 MiB that a container is given, and well above what webhooks may hold
+	// unproved: a collector that cannot get below it would do nothing else.
+	collectMost = 160 << 20
 )
 
 // collectLess makes a gateway's garbage collection rarer, unless its environment

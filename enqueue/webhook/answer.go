@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // retryAfter is what a sender is told when its delivery could not be stored. It
@@ -15,6 +16,8 @@ const retryAfter = "30"
 type answer struct {
 	status int
 	body   string
+	// acceptEncoding, if set, says how a body may be compressed.
+	acceptEncoding string
 	// hangUp ends the connection, whose rest is of no interest.
 	hangUp bool
 }
@@ -47,8 +50,8 @@ func answerID(hook *Hook, d Delivery, ids []string) string {
 func answerTo(r result) answer {
 	status, word := http.StatusOK, ""
 	switch r.outcome {
-	case Unauthorized:
-		return refusal(http.StatusUnauthorized)
+	case Unauthorized: // as without a look at the body
+		return refusal(http.StatusUnauthorized).hangingUp()
 	case Queued:
 		word = "queued"
 	case Ignored, NoTags:
@@ -65,6 +68,15 @@ func answerTo(r result) answer {
 	return answer{status: status, body: `{"status":"` + word + `","id":"` + r.id + `"}`}
 }
 
+// writeNow is write without waiting for what is left of the request: net/http
+// would read some of it first, for as long as the sender takes.
+func (a answer) writeNow(w http.ResponseWriter) {
+	a.write(w)
+	control := http.NewResponseController(w)
+	_ = control.Flush()
+	_ = control.SetReadDeadline(time.Now()) // a writer that hides its connection leaves it to its server
+}
+
 func (a answer) write(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -75,6 +87,9 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 	if a.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", retryAfter)
+	}
+	if a.acceptEncoding != "" {
+		header.Set("Accept-Encoding", a.acceptEncoding)
 	}
 	if a.hangUp {
 		header.Set("Connection", "close")

@@ -25,3 +25,5 @@ func (b *basicVerifier) verify(r *request) proof {
 	}
 	return proof{reason: b.secrets.match(string(raw))}
 }
+
+func (*basicVerifier) readsBody() bool { return false }

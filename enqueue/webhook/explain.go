@@ -30,9 +30,15 @@ type Explanation struct {
 // Explain tells what a delivery would do. It stores nothing and asks nobody. A
 // delivery that is not genuine is mapped all the same.
 func (h *Hook) Explain(ctx context.Context, d Delivery) Explanation {
+	packed := d
+	d, err := unpacked(d, h.limits.Body, func(int64) bool { return true })
 	proof := h.prove(d)
 	e := Explanation{Source: h.name, Verified: proof.reason == Verified, Reason: proof.reason}
-	if int64(len(d.Body)) > h.limits.Body {
+	if encoding, ok := errors.AsType[*encodingError](err); ok {
+		e.Outcome, e.Problem = BadEncoding, encoding.Error()
+		return e
+	}
+	if err != nil || int64(len(packed.Body)) > h.limits.Body {
 		e.Outcome = TooLarge
 		return e
 	}

@@ -61,7 +61,7 @@ func TestExplain_AgreesWithTheHandler(t *testing.T) {
 		d := newDesk(t, nil, s)
 		r := v.delivery()
 		r.URL = strings.Replace(r.URL, "https://purge.example.com", "", 1)
-		got := d.take(t.Context(), d.hooks["blog"], r)
+		got := d.take(t.Context(), d.hooks["blog"], r, nil)
 		assert.Equal(t, d.hooks["blog"].Explain(t.Context(), r).Outcome, got.outcome, v.ID)
 	}
 }
@@ -73,7 +73,7 @@ func TestOutcomes(t *testing.T) {
 		assert.False(t, seen[o])
 		seen[o] = true
 	}
-	assert.Len(t, seen, 12)
+	assert.Len(t, seen, 13)
 }
 
 func TestHook_Credentials(t *testing.T) {

@@ -87,73 +87,65 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// keysTwice is checkKeys by another road: what is read and written again has
-// fewer members than the text has keys.
-func keysTwice(body []byte) bool {
-	keys := 0
+// readText is scanText by another road, which builds objects; twice says whether a
+// key of the path stands twice in an object on the way.
+func readText(body []byte, path []string) (text string, twice bool) {
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var count func()
-	count = func() {
-		token, err := d.Token()
+	if token, _ := d.Token(); token != json.Delim('{') {
+		return "", false
+	}
+	var value json.RawMessage
+	found := 0
+	for d.More() {
+		key, err := d.Token()
 		if err != nil {
-			return
+			return "", false
 		}
-		switch token {
-		case json.Delim('{'):
-			for d.More() {
-				keys++
-				_, _ = d.Token()
-				count()
-			}
-			_, _ = d.Token()
-		case json.Delim('['):
-			for d.More() {
-				count()
-			}
-			_, _ = d.Token()
+		var member json.RawMessage
+		if d.Decode(&member) != nil {
+			return "", false
+		}
+		if key == path[0] {
+			value = member
+			found++
 		}
 	}
-	count()
-	value, err := decodeJSON(body)
-	if err != nil {
-		return false
+	switch {
+	case found != 1:
+		return "", found > 1
+	case len(path) > 1:
+		return readText(value, path[1:])
 	}
-	var members func(any) int
-	members = func(v any) int {
-		n := 0
-		switch v := v.(type) {
-		case map[string]any:
-			n = len(v)
-			for _, inner := range v {
-				n += members(inner)
-			}
-		case []any:
-			for _, inner := range v {
-				n += members(inner)
-			}
-		}
-		return n
-	}
-	return members(value) != keys
+	_ = json.Unmarshal(value, &text)
+	return text, false
 }
 
-func FuzzCheckKeys(f *testing.F) {
+func FuzzScanText(f *testing.F) {
 	for _, v := range vectors(f) {
-		f.Add([]byte(v.Body))
+		f.Add([]byte(v.Body), "secret")
 	}
-	for _, body := range []string{`{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `[{"a":[{"b":1}]},{"a":1}]`, `{"a":{"a":{"a":1,"b":1,"a":1}}}`, `{"":1,"":2}`, `{} {}`, `[[[`, `{"a"`} {
-		f.Add([]byte(body))
+	for _, body := range []string{
+		`{"a":"1","a":"2"}`, `{"a":1,"\u0061":"2"}`, `[{"a":"b"}]`, `{"a":{"a":{"a":"1","b":1,"a":1}}}`, `{"":"1","":2}`, `{} {}`, `[[[`, `{"a"`,
+		` { "b" : [ { "a" : "]}" } , -1.5e3 , true ] , "a" : "\u00e4\"" } `, `{"a":{"a":"x"},"b":{"a":"y","a":"z"}}`, `{"\ud800":"1","a":null}`,
+	} {
+		f.Add([]byte(body), "a")
+		f.Add([]byte(body), "a.a")
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if bytes.HasPrefix(body, []byte("\ufeff")) || !json.Valid(body) || checkDepth(body, DefaultDepth) != nil {
-			_, reason := strictObject(body)
-			if !json.Valid(bytes.TrimPrefix(body, []byte("\ufeff"))) {
-				require.NotEqual(t, Verified, reason)
-			}
+	f.Fuzz(func(t *testing.T, body []byte, dotted string) {
+		path := strings.Split(dotted, ".")
+		got, reason := scanText(body, path)
+		plain := bytes.TrimPrefix(body, []byte("\ufeff"))
+		if !json.Valid(plain) || checkDepth(plain, DefaultDepth) != nil {
+			require.Equal(t, ReasonMalformed, reason)
 			return
 		}
-		require.Equal(t, keysTwice(body), checkKeys(body) != nil)
+		if strings.ContainsRune(dotted, utf8.RuneError) || !utf8.Valid(body) {
+			return // a decoder writes U+FFFD for what is not UTF-8
+		}
+		want, twice := readText(plain, path)
+		require.Equal(t, want, got)
+		require.Equal(t, twice, reason == ReasonRepeated)
+		require.Equal(t, want != "", reason == Verified)
 	})
 }
 

@@ -58,7 +58,9 @@ type Config struct {
 // http.ServeMux redirects unclean paths.
 type Handler struct {
 	Config
-	hooks map[string]*Hook
+	hooks     map[string]*Hook
+	admission admission
+	turns     turns
 }
 
 // NewHandler returns a Handler for hooks, whose names differ.
@@ -69,7 +71,10 @@ func NewHandler(c Config, hooks ...*Hook) (*Handler, error) {
 	if c.Count == nil {
 		c.Count = func(string, Outcome) {}
 	}
-	h := &Handler{Config: c, hooks: make(map[string]*Hook, len(hooks))}
+	h := &Handler{
+		Config: c, hooks: make(map[string]*Hook, len(hooks)),
+		admission: admission{bySource: map[string]int64{}}, turns: make(turns, maxTurns),
+	}
 	for _, hook := range hooks {
 		if h.hooks[hook.name] != nil {
 			return nil, fmt.Errorf("webhook: two sources have the name %q", hook.name)
@@ -92,25 +97,31 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal(http.StatusMethodNotAllowed).write(w)
 		return
 	}
-	now := time.Now()
 	// A sender that hangs up has still told what changed: the purge goes on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerWithin)
 	defer cancel()
-	body, err := readBody(ctx, w, r, hook.limits.Body)
+	d := deliveryOf(r, time.Now())
+	var stay *stay // nil: the delivery is proved
+	switch p, decided := hook.proveWithoutBody(d); {
+	case !decided || hook.open():
+		stay = h.admission.stay(hook)
+	case p.reason != Verified:
+		h.Count(name, Unauthorized)
+		h.Log.Warn().EmbedObject(&line{source: name, reason: p.reason}).Msg("webhook refused")
+		refusal(http.StatusUnauthorized).hangingUp().writeNow(w)
+		return
+	}
+	d, err := h.read(ctx, w, r, hook, d, stay)
 	if err != nil {
+		stay.end()
 		h.refuse(w, name, err)
 		return
 	}
-	d := Delivery{Method: r.Method, URL: r.RequestURI, Header: r.Header, Body: body, Now: now}
-	if d.URL == "" {
-		d.URL = r.URL.RequestURI()
-	}
-	if r.Host != "" && d.Header.Get("Host") == "" { // net/http takes it out, but it may be signed
-		d.Header = r.Header.Clone()
-		d.Header.Set("Host", r.Host)
-	}
 	done := make(chan result, 1)
-	go func() { done <- h.take(ctx, hook, d) }()
+	go func() {
+		defer stay.end()
+		done <- h.take(ctx, hook, d, stay)
+	}()
 	select {
 	case got := <-done:
 		h.Count(name, got.outcome)
@@ -122,14 +133,50 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// deliveryOf returns a request as a delivery whose body is still to be read.
+func deliveryOf(r *http.Request, now time.Time) Delivery {
+	d := Delivery{Method: r.Method, URL: r.RequestURI, Header: r.Header, Now: now}
+	if d.URL == "" {
+		d.URL = r.URL.RequestURI()
+	}
+	if r.Host != "" && d.Header.Get("Host") == "" { // net/http takes it out, but it may be signed
+		d.Header = r.Header.Clone()
+		d.Header.Set("Host", r.Host)
+	}
+	return d
+}
+
+// read returns a delivery with its body, unpacked.
+func (h *Handler) read(ctx context.Context, w http.ResponseWriter, r *http.Request, hook *Hook, d Delivery, stay *stay) (Delivery, error) {
+	if stay != nil && r.ContentLength <= hook.limits.Body && !stay.fits(r.ContentLength) {
+		return d, errBusy
+	}
+	var err error
+	if d.Body, err = readBody(ctx, w, r, hook.limits.Body, stay.grow); err != nil {
+		return d, err
+	}
+	return unpacked(d, hook.limits.Body, stay.grow)
+}
+
+// refuse answers a delivery whose body was not had.
 func (h *Handler) refuse(w http.ResponseWriter, name string, err error) {
-	if errors.Is(err, errTooLarge) {
+	encoding, packed := errors.AsType[*encodingError](err)
+	switch {
+	case errors.Is(err, errTooLarge):
 		h.Count(name, TooLarge)
 		h.Log.Warn().Str("source", name).Msg("webhook refused: its body is larger than limits.body")
-		refusal(http.StatusRequestEntityTooLarge).hangingUp().write(w)
-		return
+		refusal(http.StatusRequestEntityTooLarge).hangingUp().writeNow(w)
+	case packed:
+		h.Count(name, BadEncoding)
+		h.Log.Warn().Str("source", name).Err(encoding).Msg("webhook refused: its body cannot be unpacked")
+		refuseEncoding(encoding).write(w)
+	case errors.Is(err, errBusy):
+		h.Count(name, Unavailable)
+		h.Log.Warn().Str("source", name).Err(err).Msg("webhook not taken in: someone sends more to this source than can be checked")
+		refusal(http.StatusServiceUnavailable).hangingUp().writeNow(w)
+	default:
+		h.Count(name, Unavailable)
+		h.Log.Warn().Str("source", name).Err(err).Msg("webhook not taken in: its body did not arrive")
+		refusal(http.StatusServiceUnavailable).hangingUp().writeNow(w)
 	}
-	h.Count(name, Unavailable)
-	h.Log.Warn().Str("source", name).Err(err).Msg("webhook not taken in: its body did not arrive")
-	refusal(http.StatusServiceUnavailable).hangingUp().write(w)
 }

@@ -15,6 +15,7 @@ const (
 	Unauthorized Outcome = "unauthorized" // it is not genuine
 	Unverified   Outcome = "unverified"   // it is not genuine, but the source only logs that
 	TooLarge     Outcome = "too_large"    // its body is over the limit
+	BadEncoding  Outcome = "bad_encoding" // its body is compressed in a way that is not unpacked
 	BadMethod    Outcome = "bad_method"   // it is not a POST
 	Unavailable  Outcome = "unavailable"  // it could not be stored, or not in time
 )
@@ -23,7 +24,7 @@ const (
 func Outcomes() []Outcome {
 	return []Outcome{
 		Queued, Ignored, NoTags, Duplicate, Partial, Dead, Rejected,
-		Unauthorized, Unverified, TooLarge, BadMethod, Unavailable,
+		Unauthorized, Unverified, TooLarge, BadEncoding, BadMethod, Unavailable,
 	}
 }
 

@@ -24,9 +24,6 @@ type Delivery struct {
 type request struct {
 	Delivery
 	publicPath string
-	parsed     bool
-	document   map[string]any // of a body that is one JSON object without repeated keys
-	reason     Reason
 }
 
 // header returns a header that stands once and is not empty.
@@ -54,31 +51,6 @@ func single(values []string) (string, Reason) {
 	return values[0], Verified
 }
 
-// json returns a text in the body. Parsers differ in which of two equal keys
-// they take, so a body with such keys is refused.
-func (r *request) json(path []string) (string, Reason) {
-	if !r.parsed {
-		r.parsed = true
-		r.document, r.reason = strictObject(r.Body)
-	}
-	if r.reason != Verified {
-		return "", r.reason
-	}
-	var at any = r.document
-	for _, key := range path {
-		object, ok := at.(map[string]any)
-		if !ok {
-			return "", ReasonMissing
-		}
-		at = object[key]
-	}
-	text, ok := at.(string)
-	if !ok || text == "" {
-		return "", ReasonMissing
-	}
-	return text, Verified
-}
-
 // at returns the text at a location, params being those of the signature's header.
 func (r *request) at(l location, params entries) (string, Reason) {
 	switch l.kind {
@@ -89,7 +61,7 @@ func (r *request) at(l location, params entries) (string, Reason) {
 	case inParam:
 		return params.param(l.name)
 	case inJSON:
-		return r.json(l.path)
+		return scanText(r.Body, l.path)
 	}
 	return "", ReasonMissing
 }

@@ -91,3 +91,5 @@ func (s *signatureVerifier) match(text []byte, signatures []string) Reason {
 	}
 	return reason
 }
+
+func (*signatureVerifier) readsBody() bool { return true }

@@ -14,16 +14,23 @@ type result struct {
 	id      string
 }
 
-// take does with a delivery what is to be done.
-func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result) {
+// take does with a delivery what is to be done. What it holds unproved ends once
+// it is proved.
+func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery, stay *stay) (done result) {
 	defer func() {
 		if v := recover(); v != nil {
 			h.Log.Error().Str("source", hook.name).Str("panic", hook.redact(fmt.Sprint(v))).Msg("webhook not taken in: a fault of this program")
 			done = result{outcome: Unavailable}
 		}
 	}()
-	proof := hook.prove(d)
-	l := &line{source: hook.name, reason: proof.reason}
+	l := &line{source: hook.name}
+	var proof proof
+	if err := h.inTurn(ctx, d, func() { proof = hook.prove(d) }); err != nil {
+		l.err = err.Error()
+		h.Log.Error().EmbedObject(l).Msg("webhook not taken in: not checked in time")
+		return result{outcome: Unavailable}
+	}
+	l.reason = proof.reason
 	if proof.reason != Verified {
 		if !hook.logOnly {
 			h.Log.Warn().EmbedObject(l).Msg("webhook refused")
@@ -31,6 +38,8 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result
 		}
 		h.Count(hook.name, Unverified)
 		h.Log.Warn().EmbedObject(l).Msg("webhook not verified, taken in because the source only logs that")
+	} else if !hook.open() {
+		stay.end()
 	}
 	var ids []string
 	if proof.reason == Verified { // else anyone could make a purge seem a duplicate
@@ -51,9 +60,24 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery) (done result
 	return result{outcome, l.id}
 }
 
+// inTurn does some work on a body when it may, unless ctx ends before.
+func (h *Handler) inTurn(ctx context.Context, d Delivery, work func()) error {
+	back, err := h.turns.take(ctx, len(d.Body))
+	if err != nil {
+		return err
+	}
+	defer back()
+	work()
+	return nil
+}
+
 // carryOut maps a delivery and stores what it asks for, and what is wrong with it.
 func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery) Outcome {
-	p := hook.plan(ctx, d)
+	var p plan
+	if err := h.inTurn(ctx, d, func() { p = hook.plan(ctx, d) }); err != nil {
+		l.err = err.Error()
+		return Unavailable
+	}
 	outcome := hook.outcome(p)
 	l.mapped, l.operation, l.items = true, p.operation, p.items()
 	l.environment = hook.redact(p.environment)

@@ -71,3 +71,5 @@ func signatureKeys(v Verifier) map[string]bool {
 		"timestamp": v.Timestamp != nil, "signed": v.Signed != "",
 	}
 }
+
+func (t *tokenVerifier) readsBody() bool { return t.from.kind == inJSON }

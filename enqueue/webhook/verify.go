@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"crypto/sha256"
+	"slices"
 
 	"github.com/edgepurge/edgepurge/internal/local"
 )
@@ -34,6 +35,8 @@ type proof struct {
 // verifier is a compiled Verifier with its secrets.
 type verifier interface {
 	verify(r *request) proof
+	// readsBody reports whether verify looks at the body.
+	readsBody() bool
 }
 
 // Verify tells whether the delivery is genuine, and why not. It depends on
@@ -60,6 +63,35 @@ func (h *Hook) prove(d Delivery) proof {
 	return verdict
 }
 
+// proveWithoutBody asks the verifiers that need no body. It returns whether they
+// decide: one passed, or there are no others.
+func (h *Hook) proveWithoutBody(d Delivery) (p proof, decided bool) {
+	r := &request{Delivery: d, publicPath: h.publicPath}
+	verdict, decided := proof{reason: ReasonMissing}, true
+	for _, v := range h.verifiers {
+		if v.readsBody() {
+			decided = false
+			continue
+		}
+		p := v.verify(r)
+		if p.reason == Verified {
+			return p, true
+		}
+		if verdict.reason == ReasonMissing {
+			verdict = proof{reason: p.reason}
+		}
+	}
+	return verdict, decided
+}
+
+// open reports whether the source takes deliveries that nothing proves.
+func (h *Hook) open() bool {
+	return h.logOnly || slices.ContainsFunc(h.verifiers, func(v verifier) bool {
+		_, none := v.(noneVerifier)
+		return none
+	})
+}
+
 // noneVerifier lets everything pass but what a web page may have sent that is open
 // in a browser on this machine.
 type noneVerifier struct{}
@@ -70,3 +102,5 @@ func (noneVerifier) verify(r *request) proof {
 	}
 	return proof{reason: Verified}
 }
+
+func (noneVerifier) readsBody() bool { return false }
