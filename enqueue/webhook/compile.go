@@ -20,7 +20,7 @@ type Hook struct {
 	verifiers  []verifier
 	publicPath string
 	logOnly    bool
-	secrets    []Secret
+	forms      forms      // of its secrets, to hide them
 	bodySecret []location // where verifiers find the secret in the body
 	// tokenHeaders are those in which they find it, in canonical form.
 	tokenHeaders []string
@@ -60,7 +60,7 @@ func Compile(s Source) (*Hook, error) {
 	p := s.Override.over(s.Preset)
 	h := &Hook{
 		name: s.Name, label: Label(s),
-		publicPath: s.PublicPath, logOnly: s.LogOnly, secrets: s.Secrets,
+		publicPath: s.PublicPath, logOnly: s.LogOnly, forms: formsOf(s.Secrets),
 		dedupeTTL: s.DedupeTTL, prefix: s.TagPrefix,
 		limits: s.Limits.complete(), reject: s.OnMappingError == Reject,
 	}

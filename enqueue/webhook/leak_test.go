@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -91,4 +92,43 @@ func TestRedactBody(t *testing.T) {
 	assert.Equal(t, `cut: "REDACTED`, string(h.redactBody([]byte(`cut: "`+blogSecret))))
 	assert.Equal(t, `[]`, string(h.redactBody([]byte(`[]`))))
 	assert.Empty(t, h.redactHeader(http.Header{"Authorization": {"x"}, "Cookie": {"y"}}))
+}
+
+// A secret is hidden wherever a delivery holds it, not only where it is looked for:
+// a second copy in the body, in whatever spelling, or another header.
+func TestRedact_ByValue(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cret/\"quoted\"+value"
+	h := compiled(t, source(t, "prismic", func(s *Source) { s.Secrets = []Secret{secret} }))
+	for name, body := range map[string]string{
+		"where it is looked for": `{"secret":%s}`,
+		"a second copy":          `{"secret":"x","settings":{"webhook":[{"key":%s}]}}`,
+		"amid a text":            `{"url":"https://example.com/?a=1","note":%s}`,
+	} {
+		quoted, err := json.Marshal(secret)
+		require.NoError(t, err)
+		spellings := []string{
+			string(quoted), `"` + url.QueryEscape(secret) + `"`, `"see ` + base64Of([]byte(secret)) + ` there"`,
+			strings.Replace(string(quoted), "s3", `\u0073\u0033`, 1),
+		}
+		for _, spelling := range spellings {
+			raw := fmt.Sprintf(body, spelling)
+			var shown, was any
+			require.NoError(t, json.Unmarshal(h.redactBody([]byte(raw)), &shown))
+			require.NoError(t, json.Unmarshal([]byte(raw), &was))
+			for _, hidden := range []string{secret, base64Of([]byte(secret)), url.QueryEscape(secret)} {
+				assert.NotContains(t, fmt.Sprint(shown), hidden, "%s: %s", name, raw)
+			}
+			in, err := h.input(Delivery{Body: []byte(raw), Header: http.Header{"X-Api-Key": {secret}}})
+			require.NoError(t, err)
+			assert.NotContains(t, fmt.Sprint(in), secret, "what the mapping sees: %s", name)
+		}
+	}
+	kept := h.redactHeader(http.Header{"X-Api-Key": {secret}, "X-Other": {"Token " + base64Of([]byte(secret))}, "X-Request-Id": {"1"}})
+	assert.Equal(t, http.Header{"X-Request-Id": {"1"}}, kept)
+
+	same := []byte(`{ "a" : [1, "\u00e9"] }`)
+	assert.Equal(t, same, h.redactBody(same), "a body without a secret stays as it came")
+	basic := compiled(t, source(t, "datocms-cache-tags", func(s *Source) { s.Secrets = []Secret{"user:pass-word-1"} }))
+	assert.JSONEq(t, `{"p":"REDACTED"}`, string(basic.redactBody([]byte(`{"p":"pass-word-1"}`))))
 }

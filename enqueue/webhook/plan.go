@@ -78,7 +78,7 @@ func (h *Hook) plan(ctx context.Context, d Delivery) plan {
 	return p
 }
 
-// input reads the body. The secret, where it stands in the body, is taken out.
+// input reads the body, without the secrets that it may hold.
 func (h *Hook) input(d Delivery) (input, error) {
 	in := input{headers: h.visible(d.Header)}
 	if len(bytes.TrimSpace(d.Body)) == 0 {
@@ -98,26 +98,8 @@ func (h *Hook) input(d Delivery) (input, error) {
 		}
 		return in, fmt.Errorf("the body is not JSON: %w", err)
 	}
-	for _, l := range h.bodySecret {
-		hide(in.body, l.path)
-	}
+	in.body, _ = h.conceal(d.Body, in.body)
 	return in, nil
-}
-
-// hide replaces the value at a path.
-func hide(body any, path []string) {
-	object, ok := body.(map[string]any)
-	if !ok {
-		return
-	}
-	if _, ok := object[path[0]]; !ok {
-		return
-	}
-	if len(path) == 1 {
-		object[path[0]] = hidden
-		return
-	}
-	hide(object[path[0]], path[1:])
 }
 
 // visible returns the headers by their lower-case names, the first value of
@@ -125,7 +107,7 @@ func hide(body any, path []string) {
 func (h *Hook) visible(header http.Header) map[string]any {
 	headers := make(map[string]any, len(header))
 	for name, values := range header {
-		if len(values) > 0 && !h.credential(name) {
+		if len(values) > 0 && !h.credential(name) && !h.holdsSecret(values[0]) {
 			headers[strings.ToLower(name)] = strings.ToValidUTF8(values[0], "\ufffd")
 		}
 	}
