@@ -19,7 +19,7 @@ import (
 )
 
 var gatewaySecrets = map[string]string{
-	"SHOP_KEY": "hunter2-shop-key-01", "MONITOR_PASSWORD": "hunter2-password", "SANITY_SECRET": "hunter2-new", "SANITY_SECRET_OLD": "hunter2-old",
+	"SHOP_KEY": "hunter2-shop-key-01", "MONITOR_PASSWORD": "hunter2-password", "SANITY_SECRET": "hunter2-new-secret", "SANITY_SECRET_OLD": "hunter2-old-secret",
 	"OWN_SECRET": "k_00112233445566778899aabbccddeeff",
 }
 
@@ -77,7 +77,7 @@ func TestLoad_Gateway(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, webhook.Source{
 		Name: "blog", Preset: presets["sanity"], Override: webhook.Preset{Operation: "invalidate"},
-		Secrets:   []webhook.Secret{"hunter2-new", "hunter2-old"},
+		Secrets:   []webhook.Secret{"hunter2-new-secret", "hunter2-old-secret"},
 		Tolerance: time.Hour, LogOnly: true,
 		Projects: []string{"prj_abc", "prj_def"}, Target: tasks.Production, Priority: tasks.Bulk,
 		Settle: 2 * time.Second, Rebound: time.Minute, TagPrefix: "blog:", AllowAll: true,
@@ -121,6 +121,21 @@ func TestRequireGateway_ShortPassword(t *testing.T) {
 	err = loaded(t, file, env(map[string]string{"P": "hunter2-pas"})).RequireGateway()
 	require.ErrorContains(t, err, "gateway.monitor.password: is shorter than 12 characters")
 	assert.NotContains(t, err.Error(), "hunter2")
+}
+
+// A secret of a webhook that can be guessed is refused, unless the source says that
+// it must be so.
+func TestRequireGateway_ShortSecrets(t *testing.T) {
+	short := env(map[string]string{"S": "hunter2-123456a", "B": "administrator:hunter2-1"})
+	const file = `gateway: {sources: [{name: a, preset: sanity, secrets: ["env:S"], project: p%s}, {name: b, preset: datocms-cache-tags, secrets: ["env:B"], project: p%s}]}`
+	err := loaded(t, fmt.Sprintf(file, "", ""), short).RequireGateway()
+	require.ErrorContains(t, err, "gateway.sources[0].secrets[0]: is shorter than 16 characters")
+	require.ErrorContains(t, err, "gateway.sources[1].secrets[0]: has a password shorter than 16 characters")
+	assert.NotContains(t, err.Error(), "hunter2")
+	const yes = ", short_secrets: true"
+	require.NoError(t, loaded(t, fmt.Sprintf(file, yes, yes), short).RequireGateway())
+	long := env(map[string]string{"S": "hunter2-123456ab", "B": "admin:hunter2-123456ab"})
+	require.NoError(t, loaded(t, fmt.Sprintf(file, "", ""), long).RequireGateway())
 }
 
 func TestLoad_Proxies(t *testing.T) {

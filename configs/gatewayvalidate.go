@@ -16,6 +16,10 @@ const gatewayListen = "gateway.listen"
 // prints is 32.
 const minKeyBytes = 16
 
+// minSecretBytes keeps the secrets of webhooks from being guessed: whoever guesses
+// one can purge. A signed delivery can be tried against offline.
+const minSecretBytes = 16
+
 // minPasswordBytes keeps the password of the web UI from being guessed at 5
 // attempts a minute from each address.
 const minPasswordBytes = 12
@@ -123,6 +127,9 @@ func (r *reader) validateSource(i int) {
 			unresolved = true
 		}
 	}
+	if !unresolved && !s.ShortSecrets {
+		r.shortSecrets(at, s)
+	}
 	_, err := webhook.Compile(s)
 	for _, err := range split(err) {
 		f, ok := errors.AsType[*webhook.Fault](err)
@@ -133,6 +140,21 @@ func (r *reader) validateSource(i int) {
 		r.sourceFault(at, f, unresolved)
 	}
 	r.coverage(at, s.Projects)
+}
+
+// shortSecrets refuses the secrets of a source that could be guessed.
+func (r *reader) shortSecrets(at string, s webhook.Source) {
+	for j, secret := range s.Secrets {
+		text, what := string(secret), "is"
+		if s.UsesBasic() { // one without a password is refused for that
+			_, text, _ = strings.Cut(text, ":")
+			what = "has a password"
+		}
+		if text != "" && len(text) < minSecretBytes {
+			r.gatewayFaults = append(r.gatewayFaults, r.places.fault(fmt.Sprintf("%s.secrets[%d]", at, j), fmt.Sprintf(
+				"%s shorter than %d characters, and could be guessed: `openssl rand -hex 16` makes one; short_secrets: true takes it all the same", what, minSecretBytes)))
+		}
+	}
 }
 
 // sourceFault places what package webhook says of a source, unless it only

@@ -29,7 +29,7 @@ import (
 
 // The secrets of every script. No output of any command may hold one.
 const (
-	secretToken    = "tok-SECRET-91bc"
+	secretToken    = "tok-SECRET-91bc7d02"
 	secretPassword = "pw-SECRET-7f3a"
 )
 

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"slices"
 	"time"
 
 	"github.com/edgepurge/edgepurge/tasks"
@@ -46,6 +47,9 @@ type Source struct {
 	Tolerance time.Duration
 	// PublicPath is the path that the sender signed, when a proxy changes it.
 	PublicPath string
+	// ShortSecrets lets secrets pass that could be guessed; who reads the
+	// configuration checks their length, Compile does not.
+	ShortSecrets bool
 	// LogOnly lets deliveries pass that fail verification: they are counted as
 	// Unverified and handled. For a roll-out; it is "enforce: false" in the file.
 	LogOnly bool
@@ -114,4 +118,9 @@ func (l Limits) check(f *faults) {
 	if l.MappingTime < time.Millisecond || l.MappingTime > 500*time.Millisecond {
 		f.add("limits.mapping_time", "%s is out of range: use 1ms to 500ms", l.MappingTime)
 	}
+}
+
+// UsesBasic reports whether a delivery may prove itself by user and password.
+func (s Source) UsesBasic() bool {
+	return slices.ContainsFunc(s.Override.over(s.Preset).Verify, func(v Verifier) bool { return v.Kind == KindBasic })
 }
