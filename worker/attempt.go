@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -18,11 +19,14 @@ type attempts struct {
 	caller
 	accounts map[string]*account
 	unknown  *unknowns
+	running  atomic.Int64 // tasks in hand
 }
 
 // ProcessTask makes one attempt, or archives the task if it is a dead letter.
 // What Redis refuses in between costs no attempt.
 func (t *attempts) ProcessTask(ctx context.Context, task *asynq.Task) error {
+	t.running.Add(1)
+	defer t.running.Add(-1)
 	err := t.process(ctx, task)
 	if isOutcome(err) {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,8 @@ type Worker struct {
 	pacers   map[string]*pacer
 	sweep    *sweep
 	gate     *gate
+	cutoff   *cutoff
+	slots    chan struct{} // one for each call in hand
 	recent   *recent
 	unknown  *unknowns
 }
@@ -61,7 +64,8 @@ func New(c Config, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate := newGate()
+	gate, cutoff := newGate(), newCutoff()
+	o.Redis.AddHook(cutoff)
 	o.Redis.AddHook(gate) // before the pause: an answer of the gate's is no success of Redis's
 	o.Redis.AddHook(&errorPause{})
 	l := lanes.New(o.Redis)
@@ -88,6 +92,8 @@ func New(c Config, o Options) (*Worker, error) {
 		pacers:   pacers,
 		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, metrics: m, log: o.Log, strangers: map[string]bool{}},
 		gate:     gate,
+		cutoff:   cutoff,
+		slots:    slots,
 		recent:   call.recent,
 		unknown:  unknown,
 	}, nil
@@ -96,58 +102,118 @@ func New(c Config, o Options) (*Worker, error) {
 // Run works until ctx ends. Then nothing more is taken in or claimed, the calls
 // in hand end and are written down, and everything else stays in Redis. While
 // Redis is away it waits and says so. The error is nil after a graceful stop.
+//
+// A stop lasts as long as the calls in hand and their answers (Timeout plus 5 s at most),
+// and a few seconds where Redis does not answer: what could not be written down then, the
+// other workers take up when its lease is over.
 func (w *Worker) Run(ctx context.Context) error {
+	defer w.cutoff.reset()
+	defer w.recent.flush(context.WithoutCancel(ctx)) // the calls that the stop waited for
+	for _, a := range w.accounts {
+		defer a.client.CloseIdleConnections()
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer w.watchStop(ctx)()
+	var parts sync.WaitGroup
+	defer w.await(&parts)
+	defer stop()
+
 	if err := awaitRedis(ctx, w.rdb, w.log); err != nil {
 		return nilIfCancelled(err)
 	}
 	tellMissingRights(ctx, w.rdb, w.rights(), w.log)
-	for _, a := range w.accounts {
-		defer a.client.CloseIdleConnections()
+	parts.Go(func() { w.gate.run(ctx, w.rdb) })
+	parts.Go(func() { w.recent.run(ctx) })
+	if err := w.startServers(ctx, &parts); err != nil {
+		return err
 	}
-	defer w.recent.flush(context.WithoutCancel(ctx)) // the calls that the stop waited for
-	var wait sync.WaitGroup
-	defer wait.Wait()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-
-	wait.Go(func() { w.gate.run(ctx, w.rdb) })
-	wait.Go(func() { w.recent.run(ctx) })
-	// Intake: requests become pending items. Calls: retries, splits, dead letters.
-	intakes, calls := newServers(w.config, w.rdb, w.log)
-	servers := append(intakes, calls)
-	for _, s := range intakes {
-		if err := s.Start(handler(tasks.TypeRequest, w.intake, w.intake.bury)); err != nil {
-			return fmt.Errorf("start the intake: %w", err)
-		}
-		defer s.Shutdown()
+	for _, p := range w.pacers { // pending items become calls
+		parts.Go(func() { p.run(ctx) })
 	}
-	if err := calls.Start(handler(tasks.TypeCall, w.attempts, w.attempts.bury)); err != nil {
-		return fmt.Errorf("start the calls: %w", err)
-	}
-	defer calls.Shutdown()
-
-	// Pacers: pending items become calls.
-	for _, p := range w.pacers {
-		wait.Go(func() { p.run(ctx) })
-	}
-	// What dead workers and lost messages leave behind.
-	wait.Go(func() { w.sweep.wakeups(ctx) })
-	wait.Go(func() { w.sweep.every(ctx, dueCheck, "look which accounts are due", w.sweep.due) })
-	wait.Go(func() { w.sweep.every(ctx, leaseCheck, "look for dead workers", w.sweep.leases) })
-	wait.Go(func() { w.sweep.every(ctx, countCheck, "count what waits", w.sweep.backlogs) })
-	wait.Go(func() { w.sweep.every(ctx, collapseCheck, "look for what is to be collapsed", w.sweep.collapses) })
-	wait.Go(func() {
-		w.sweep.every(ctx, queueCheck, "register the queues", func(ctx context.Context) error { return queues.Register(ctx, w.rdb) })
-	})
-	wait.Go(func() { w.sweep.every(ctx, letterCheck, "look for old dead letters", w.sweep.letters) })
+	w.startSweeps(ctx, &parts)
 
 	w.log.Info().Int("accounts", len(w.accounts)).Int("servers", w.config.Servers).Int("concurrency", w.config.Concurrency).Msg("working")
 	<-ctx.Done()
 	w.log.Info().Msg("stopping: the calls in hand end, everything else stays in Redis")
-	for _, s := range servers {
-		s.Stop()
-	}
 	return nil
+}
+
+// startServers starts asynq's servers. Each ends by itself when ctx does: one after
+// the other, they would wait for a Redis that does not answer one after the other.
+func (w *Worker) startServers(ctx context.Context, parts *sync.WaitGroup) error {
+	start := func(s *asynq.Server, h asynq.Handler, what string) error {
+		if err := s.Start(h); err != nil {
+			return fmt.Errorf("start the %s: %w", what, err)
+		}
+		parts.Go(func() {
+			<-ctx.Done()
+			s.Shutdown()
+		})
+		return nil
+	}
+	// Intake: requests become pending items. Calls: retries, splits, dead letters.
+	intakes, calls := newServers(w.config, w.rdb, w.log)
+	for _, s := range intakes {
+		if err := start(s, handler(tasks.TypeRequest, w.intake, w.intake.bury), "intake"); err != nil {
+			return err
+		}
+	}
+	return start(calls, handler(tasks.TypeCall, w.attempts, w.attempts.bury), "calls")
+}
+
+// startSweeps starts what repairs what dead workers and lost messages leave behind.
+func (w *Worker) startSweeps(ctx context.Context, parts *sync.WaitGroup) {
+	parts.Go(func() { w.sweep.wakeups(ctx) })
+	every := func(interval time.Duration, what string, duty func(context.Context) error) {
+		parts.Go(func() { w.sweep.every(ctx, interval, what, duty) })
+	}
+	every(dueCheck, "look which accounts are due", w.sweep.due)
+	every(leaseCheck, "look for dead workers", w.sweep.leases)
+	every(countCheck, "count what waits", w.sweep.backlogs)
+	every(collapseCheck, "look for what is to be collapsed", w.sweep.collapses)
+	every(queueCheck, "register the queues", func(ctx context.Context) error { return queues.Register(ctx, w.rdb) })
+	every(letterCheck, "look for old dead letters", w.sweep.letters)
+}
+
+// watchStop bounds how long the stop that begins with the end of ctx waits for Redis.
+// The function that it returns waits no longer: everything has ended.
+func (w *Worker) watchStop(ctx context.Context) (ended func()) {
+	stopped, end := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-stopped.Done():
+			return
+		}
+		most := w.config.Timeout + leaseMargin + cutMargin
+		w.cutoff.watch(stopped, func(ctx context.Context) error { return w.rdb.Ping(ctx).Err() }, most, w.hasCalls)
+	})
+	return func() { end(); watch.Wait() }
+}
+
+// hasCalls reports whether a call, or the answer to one, is in hand.
+func (w *Worker) hasCalls() bool { return len(w.slots) > 0 || w.attempts.running.Load() > 0 }
+
+// await waits for the parts to end. Those that do not, though Redis is cut off, are
+// left behind: whatever they wait for, nothing in hand depends on it.
+func (w *Worker) await(parts *sync.WaitGroup) {
+	ended := make(chan struct{})
+	go func() {
+		parts.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return
+	case <-w.cutoff.done():
+		w.log.Warn().Msg("Redis does not answer: stopping without it; what it was not told is done again when its lease is over")
+	}
+	select {
+	case <-ended:
+	case <-time.After(lastWait):
+		w.log.Error().Msg("parts of the worker do not end: leaving them behind")
+	}
 }
 
 // rights are what the worker needs of Redis.

@@ -72,7 +72,7 @@ func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFl
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ended <- together(ctx, append(run, p.fleet.run)...)
+		ended <- together(ctx, append(run, onlyLooks(p.fleet.run))...)
 	}()
 	s.onClose(func() error {
 		stop()

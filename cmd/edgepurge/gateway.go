@@ -97,7 +97,7 @@ func (a *app) runGateway(ctx context.Context) error {
 	}
 	a.collectLess()
 	p.logStart("gateway")
-	return together(ctx, append(g, p.fleet.run)...)
+	return together(ctx, append(g, onlyLooks(p.fleet.run))...)
 }
 
 // gatewayConfig loads a configuration that a gateway can run with.
@@ -147,7 +147,7 @@ func (p *process) gateway(ctx context.Context) ([]func(context.Context) error, n
 				p.log.Info().Msg("gateway stopping: what was accepted is answered")
 			}), front.flush(ctx))
 		},
-		func(ctx context.Context) error { p.tidy(ctx, front.letters); return nil },
+		onlyLooks(func(ctx context.Context) error { p.tidy(ctx, front.letters); return nil }),
 	}, listener.Addr(), nil
 }
 

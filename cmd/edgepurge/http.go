@@ -54,6 +54,29 @@ func serveOn(ctx context.Context, listener net.Listener, server *http.Server, cl
 	return <-stopped
 }
 
+// lookWait is how long a stop waits for a part that only looks.
+const lookWait = time.Second
+
+// onlyLooks is a part that changes nothing. A stop does not wait for what it asks of a
+// Redis that does not answer: that ends when the client is closed.
+func onlyLooks(part func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ended := make(chan error, 1)
+		go func() { ended <- part(ctx) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+		}
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(lookWait):
+			return nil
+		}
+	}
+}
+
 // together runs parts of a process. When one ends, for whatever reason, the
 // others are told to; it returns when all have.
 func together(ctx context.Context, parts ...func(context.Context) error) error {

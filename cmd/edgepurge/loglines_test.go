@@ -2,25 +2,21 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/edgepurge/edgepurge/internal/early"
 	"github.com/edgepurge/edgepurge/internal/loglines"
 )
 
 // checkedMain is main, and ends with a failure at the first log line that has a key
 // twice. It is the program of every script.
 func checkedMain() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
 	redis.SetLogger(silence{})
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, &checkedLog{out: os.Stderr}, os.Getenv))
+	os.Exit(run(early.Context(), os.Args[1:], os.Stdin, os.Stdout, &checkedLog{out: os.Stderr}, os.Getenv))
 }
 
 // checkedLog passes lines on. zerolog writes a line at a time.

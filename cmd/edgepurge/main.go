@@ -4,17 +4,14 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/edgepurge/edgepurge/internal/early"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal kills at once
-	redis.SetLogger(silence{})   // the process's, so not for run to set
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
+	redis.SetLogger(silence{}) // the process's, so not for run to set
+	os.Exit(run(early.Context(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
 }

@@ -63,7 +63,7 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	p.logStart("worker")
-	return together(ctx, append(w, p.fleet.run)...)
+	return together(ctx, append(w, onlyLooks(p.fleet.run))...)
 }
 
 // worker returns the parts of a worker. One that nobody can watch does not go

@@ -50,6 +50,7 @@ var rules = []rule{
 	{packages: "internal/redisurl"},
 	{packages: "internal/proxies", stdlib: true},
 	{packages: "internal/local", stdlib: true},
+	{packages: "internal/early", stdlib: true}, // the less it imports, the earlier it is
 	{packages: "internal/redisacl"},
 	{packages: "internal/redisgroup"},
 	{packages: "internal/receipt", stdlib: true},
