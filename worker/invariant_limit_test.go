@@ -232,6 +232,14 @@ func TestInvariant5_NoStarving(t *testing.T) {
 		}
 		return backlog
 	}
+	// crowd is a backlog in more lanes than a look at the account ever read.
+	crowd := func(p tasks.Priority) []tasks.Purge {
+		backlog := make([]tasks.Purge, 200)
+		for deadline := range backlog {
+			backlog[deadline] = tasks.Purge{Project: "a", Tags: items(1), Priority: p, DeadlineSeconds: &deadline}
+		}
+		return backlog
+	}
 	others := func(n int) []string {
 		o := items(n)
 		for i := range o {
@@ -245,6 +253,8 @@ func TestInvariant5_NoStarving(t *testing.T) {
 		backlog []tasks.Purge
 	}{
 		{"a small project behind a big one", tasks.Purge{Project: "b", Tags: others(10)}, []tasks.Purge{{Project: "a", Tags: items(5000)}}},
+		{"a project with a lane behind one with many", tasks.Purge{Project: "b", Tags: others(10)}, crowd(tasks.Normal)},
+		{"an urgent one behind many urgent ones", tasks.Purge{Project: "b", Tags: others(10), Priority: tasks.Urgent}, crowd(tasks.Urgent)},
 		{"urgent behind bulk", tasks.Purge{Tags: others(10), Priority: tasks.Urgent}, lanes(tasks.Bulk)},
 		{"urgent behind normal", tasks.Purge{Tags: others(10), Priority: tasks.Urgent}, lanes(tasks.Normal)},
 		{"normal behind bulk", tasks.Purge{Tags: others(10)}, lanes(tasks.Bulk)},

@@ -88,8 +88,11 @@ func (s *sweep) backlogs(ctx context.Context) error {
 	now, accounts, seen := time.Time{}, map[string]*account{}, map[string]sight{}
 	for name, p := range s.pacers {
 		accounts[name] = p.account
-		waiting, err := s.lanes.Waiting(ctx, name)
+		waiting, late, err := s.lanes.Survey(ctx, name, p.account.pace)
 		if err != nil {
+			return err
+		}
+		if err := s.lanes.Offer(ctx, name, late, p.account.pace); err != nil {
 			return err
 		}
 		s.fill(p.account, waiting)

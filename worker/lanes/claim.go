@@ -30,23 +30,33 @@ type View struct {
 	// Failed is the project whose call failed last while the account is held: a probe
 	// had better be of another one. Empty: the account is not held.
 	Failed string
+	// Waits tells that lanes wait, be it where an older version of the worker left them
+	// and Peek does not look: see Survey.
+	Waits bool
 }
 
 // Idle reports whether nothing of the account is pending or held.
-func (v View) Idle() bool { return len(v.Ready) == 0 && v.Next.IsZero() && !v.Held }
+func (v View) Idle() bool { return len(v.Ready) == 0 && v.Next.IsZero() && !v.Held && !v.Waits }
 
-// peekMost bounds the ready lanes a priority that one Peek reads.
-const peekMost = 128
+// One Peek reads the ready lanes of so many projects a priority, those whose turn came
+// first, and so many lanes of each: the second one may go while a look at the first is
+// not done yet. A project's other lanes wait behind these two.
+const (
+	peekProjects = 128
+	peekLanes    = 2
+)
 
-// Peek reads which lanes of an account may be served. It changes nothing.
+// Peek reads which lanes of an account may be served: of each project the first in line.
+// Its cost does not grow with the number of lanes.
 func (l *Lanes) Peek(ctx context.Context, account string) (View, error) {
 	k := keysOf(account)
-	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk), k.served(), k.hold()}
-	reply, err := peekScript.Run(ctx, l.rdb, names, peekMost).Slice()
+	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk)}
+	names = append(append(names, k.lines()...), k.hold())
+	reply, err := peekScript.Run(ctx, l.rdb, names, peekProjects, peekLanes).Slice()
 	if err != nil {
 		return View{}, fmt.Errorf("peek at account %s: %w", account, err)
 	}
-	view := View{Now: millis(reply[0]), Next: millis(reply[1]), Held: integer(reply[3]) == 1}
+	view := View{Now: millis(reply[0]), Next: millis(reply[1]), Held: integer(reply[3]) == 1, Waits: integer(reply[5]) > 0}
 	if text, _ := reply[4].(string); text != "" {
 		h, err := decodeHold(ScopeAccount, text)
 		if err != nil {
@@ -165,7 +175,7 @@ func claimOf(pace Pace, lane tasks.Lane, batch string) (names []string, args []a
 	names = []string{
 		k.lanes(), k.ready(lane.Priority), k.pending(lane), k.again(lane), k.inflight(), k.batches(),
 		k.budget(), k.state(), k.spread(lane.Project), k.hold(), k.served(), k.booked(), k.superseded(),
-		k.receipts(lane), k.carried(batch), k.origins(lane), k.failed(lane),
+		k.receipts(lane), k.carried(batch), k.origins(lane), k.failed(lane), k.turn(lane.Priority), k.order(), k.ahead(),
 	}
 	if lane.Priority == tasks.Urgent {
 		// Urgent items wait for no bookings but those of urgent halves.

@@ -97,6 +97,7 @@ func (l *Lanes) Collapse(ctx context.Context, pace Pace, lane tasks.Lane, id, to
 	k := keysOf(pace.Account)
 	names := append([]string{k.lanes()}, k.family(lane)...)
 	names = append(names, k.spread(lane.Project), k.hold(), k.collapsed(id), k.receipts(lane), k.origins(lane))
+	names = append(names, k.lines()...)
 	args := []any{settings, lane.Project, rank(lane.Priority)}
 	args = append(args, laneIDs(lane)...)
 	args = append(args, to)

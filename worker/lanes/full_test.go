@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edgepurge/edgepurge/internal/redistest"
+	"github.com/edgepurge/edgepurge/tasks"
 )
 
 // makeFull makes a Redis as full as can be: it refuses every write that may take memory.
@@ -127,6 +128,20 @@ var fullCases = map[string]onFull{
 		_, err := r.Hold(r.ctx(), "acme", ScopeAccount, "unauthorized", "token", Batch{ID: "b", ClaimedAt: r.time()}, 1)
 		require.NoError(r.t, err)
 		return func() error { _, err := r.Release(r.ctx(), "acme", ScopeAccount); return err }
+	}},
+	"survey": {prepare: func(r *rig) func() error {
+		r.absorb(normal, "a")
+		return func() error { _, _, err := r.Survey(r.ctx(), "acme", r.paceOf); return err }
+	}},
+	"offer": {prepare: func(r *rig) func() error {
+		r.absorb(normal, "a")
+		k := keysOf("acme")
+		require.NoError(r.t, r.rdb.Del(r.ctx(), k.order(), k.turn(tasks.Normal)).Err()) // as an older worker leaves it
+		return func() error {
+			assert.Equal(r.t, []tasks.Lane{normal}, r.repair(r.pace))
+			assert.Len(r.t, r.peek().Ready, 1)
+			return nil
+		}
 	}},
 	"reoffer": {prepare: func(r *rig) func() error {
 		r.absorb(normal, "a")

@@ -151,16 +151,16 @@ func (l *Lanes) offerProject(ctx context.Context, k keys, scope string) error {
 	if err != nil {
 		return err
 	}
+	project, _ := HeldProject(scope)
 	var args []any
 	for _, id := range ids {
-		lane, err := tasks.ParseLane(id)
-		if err == nil && ScopeProject(lane.Project) == scope {
-			args = append(args, rank(lane.Priority), id)
+		if strings.HasPrefix(id, project+":") {
+			args = append(args, id)
 		}
 	}
-	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk)}
-	for some := range slices.Chunk(args, 2*offerMost) {
-		if err := reofferScript.Run(ctx, l.rdb, names, some...).Err(); err != nil {
+	names := []string{k.turn(tasks.Urgent), k.turn(tasks.Normal), k.turn(tasks.Bulk), k.ahead()}
+	for some := range slices.Chunk(args, offerMost) {
+		if err := reofferScript.Run(ctx, l.rdb, names, append([]any{project}, some...)...).Err(); err != nil {
 			return err
 		}
 	}

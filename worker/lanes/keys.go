@@ -32,6 +32,9 @@ func keysOf(account string) keys { return keys{"edgepurge:{" + account + "}:"} }
 
 func (k keys) lanes() string                  { return k.prefix + "lanes" }
 func (k keys) ready(p tasks.Priority) string  { return k.prefix + "ready:" + string(p) }
+func (k keys) turn(p tasks.Priority) string   { return k.prefix + "turn:" + string(p) }
+func (k keys) order() string                  { return k.prefix + "order" }
+func (k keys) ahead() string                  { return k.prefix + "ahead" }
 func (k keys) pending(l tasks.Lane) string    { return k.prefix + "pending:" + l.ID() }
 func (k keys) again(l tasks.Lane) string      { return k.prefix + "again:" + l.ID() }
 func (k keys) inflight() string               { return k.prefix + "inflight" }
@@ -62,6 +65,16 @@ func (k keys) failed(l tasks.Lane) string { return k.prefix + "failed:" + l.Fami
 func (k keys) carried(batch string) string {
 	root, _, _ := strings.Cut(batch, ".")
 	return k.prefix + "carried:" + root
+}
+
+// lines lists what says in which order lanes are served, but ready: the turns of projects
+// at each priority, most urgent first, the lines of their lanes and what may pass them.
+func (k keys) lines() []string {
+	all := make([]string, 0, 6)
+	for _, p := range tasks.Priorities {
+		all = append(all, k.turn(p))
+	}
+	return append(all, k.order(), k.ahead(), k.served())
 }
 
 // family lists ready, pending and again of a lane at each priority, most urgent first.

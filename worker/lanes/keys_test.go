@@ -29,6 +29,11 @@ func TestKeys(t *testing.T) {
 		{k.ready(tasks.Urgent), "edgepurge:{acme}:ready:urgent"},
 		{k.ready(tasks.Normal), "edgepurge:{acme}:ready:normal"},
 		{k.ready(tasks.Bulk), "edgepurge:{acme}:ready:bulk"},
+		{k.turn(tasks.Urgent), "edgepurge:{acme}:turn:urgent"},
+		{k.turn(tasks.Normal), "edgepurge:{acme}:turn:normal"},
+		{k.turn(tasks.Bulk), "edgepurge:{acme}:turn:bulk"},
+		{k.order(), "edgepurge:{acme}:order"},
+		{k.ahead(), "edgepurge:{acme}:ahead"},
 		{k.pending(lane), "edgepurge:{acme}:pending:prj_abc:tag:delete:production:60:normal"},
 		{k.again(lane), "edgepurge:{acme}:again:prj_abc:tag:delete:production:60:normal"},
 		{k.pending(bulk), "edgepurge:{acme}:pending:prj:tag:delete:all:none:bulk"},
@@ -73,7 +78,7 @@ func TestKeys_Family(t *testing.T) {
 func (k keys) all(lane tasks.Lane) []string {
 	return append(k.family(lane), k.lanes(), k.inflight(), k.batches(), k.budget(), k.booked(), k.bookedUrgent(), k.state(),
 		k.spread(lane.Project), k.hold(), k.holdsEnded(), k.served(), k.superseded(), k.verdicts(), k.absorbed("r/tag/0"), k.collapsed("c"),
-		k.receipts(lane), k.origins(lane), k.failed(lane), k.carried("b"), receipt.CountsKey("acme", "r"))
+		k.receipts(lane), k.origins(lane), k.failed(lane), k.carried("b"), k.turn(tasks.Urgent), k.turn(tasks.Normal), k.turn(tasks.Bulk), k.order(), k.ahead(), receipt.CountsKey("acme", "r"))
 }
 
 func TestKeys_DifferAndShareTheSlotOfTheirAccount(t *testing.T) {

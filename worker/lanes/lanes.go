@@ -69,6 +69,7 @@ func (l *Lanes) Absorb(ctx context.Context, pace Pace, a Absorption) (Absorbed, 
 		names := append([]string{k.lanes()}, k.family(a.Lane)...)
 		names = append(names, k.spread(a.Lane.Project), k.hold(), k.absorbed(id), k.receipts(a.Lane),
 			receipt.CountsKey(pace.Account, a.Receipt), k.origins(a.Lane))
+		names = append(names, k.lines()...)
 		args := make([]any, 0, 12+len(chunk))
 		args = append(args, settings, a.Lane.Project, rank(a.Lane.Priority))
 		args = append(args, laneIDs(a.Lane)...)

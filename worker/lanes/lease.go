@@ -72,6 +72,7 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 	names := append([]string{k.lanes()}, k.family(b.Lane)...)
 	names = append(names, k.spread(b.Lane.Project), k.hold(), k.inflight(), k.batches(), k.superseded(), k.receipts(b.Lane),
 		k.carried(b.ID), k.origins(b.Lane), k.failed(b.Lane))
+	names = append(names, k.lines()...)
 	args := []any{settings, b.Lane.Project, rank(b.Lane.Priority)}
 	args = append(args, laneIDs(b.Lane)...)
 	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli(), b.ClaimedAt.UnixMilli(), max(0, b.Attempt-1), b.brought())

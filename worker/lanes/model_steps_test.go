@@ -21,6 +21,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"crash": m.crash, "hand back": m.handBack, "split": m.split, "attempt": m.attemptSome, "sweep": m.sweep,
 		"pass": m.passSome, "rate limit": m.limit, "resume": m.resume, "hold": m.hold, "release": m.release,
 		"probe": m.probe, "adapt": m.adapt, "learn": m.learn, "collapse": m.collapseSome,
+		"survey": m.survey,
 	}
 }
 
@@ -333,6 +334,19 @@ func (m *model) sweep(*rapid.T) {
 	for _, b := range m.expired() {
 		m.putBack(b, true)
 	}
+}
+
+// survey is a worker's, perhaps of one of another pace, as in a rolling restart.
+func (m *model) survey(t *rapid.T) {
+	pace := m.pace
+	if rapid.Bool().Draw(t, "another pace") {
+		pace.Linger, pace.Rate, pace.Burst = m.drawMS("linger", 0, 30_000), rapid.SampledFrom([]float64{0, 0.1, 100}).Draw(t, "rate"), 4
+		pace.MaxDelay = m.drawMS("max delay", 0, 500, 60_000)
+	}
+	paceOf := func(tasks.Lane) Pace { return pace }
+	_, late, err := m.Survey(m.ctx(), "acme", paceOf)
+	require.NoError(m.rt, err)
+	require.NoError(m.rt, m.Offer(m.ctx(), "acme", late, paceOf))
 }
 
 func (m *model) passSome(*rapid.T) { m.pass(m.drawMS("ms", 1, 200, 1000, 5000, 30_000)) }

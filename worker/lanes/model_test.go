@@ -112,7 +112,10 @@ type failed struct {
 
 func (m *model) nowMS() int64 { return m.time().UnixMilli() }
 
-var families = []tasks.Lane{normal, {Project: "blog", Kind: tasks.SrcImage, Operation: tasks.Invalidate, DeadlineSeconds: tasks.NoDeadline, Priority: tasks.Normal}}
+var families = []tasks.Lane{
+	normal, deadlineOf(60), deadlineOf(61), deadlineOf(62), // more lanes of a project than one look reads
+	{Project: "blog", Kind: tasks.SrcImage, Operation: tasks.Invalidate, DeadlineSeconds: tasks.NoDeadline, Priority: tasks.Normal},
+}
 
 // begin notes the start of a call, and finds every limit kept.
 func (m *model) begin(b Batch, claimed bool) {
@@ -256,9 +259,14 @@ func (m *model) checkReady(lane tasks.Lane, pending map[string]int64) {
 	if len(pending) == 0 {
 		return
 	}
-	at, err := m.rdb.ZScore(m.ctx(), k.ready(lane.Priority), lane.ID()).Result()
+	ready, err := m.rdb.ZScore(m.ctx(), k.ready(lane.Priority), lane.ID()).Result()
 	require.NoError(m.rt, err, "%s is not ready", lane.ID())
 	require.True(m.rt, m.rdb.HExists(m.ctx(), k.lanes(), lane.ID()).Val())
+	m.checkLine(lane, int64(ready))
+	turn, err := m.rdb.ZScore(m.ctx(), k.turn(lane.Priority), lane.Project).Result()
+	require.NoError(m.rt, err, "%s has no turn", lane.Project)
+	ahead := m.rdb.ZScore(m.ctx(), k.ahead(), lane.ID()).Val()
+	at := readyAt(ready, turn, ahead).UnixMilli()
 	first := slices.Min(slices.Collect(maps.Values(pending)))
 	latest := max(m.nowMS(), first+m.pace.Linger.Milliseconds()) + m.pace.MaxDelay.Milliseconds()
 	if h := m.holds[ScopeProject(lane.Project)]; h != nil {
@@ -268,7 +276,19 @@ func (m *model) checkReady(lane tasks.Lane, pending map[string]int64) {
 		spread, _ := m.rdb.HGet(m.ctx(), k.spread(lane.Project), "until").Int64()
 		latest = max(latest, spread)
 	}
-	require.LessOrEqual(m.rt, int64(at), latest, "%s is ready late", lane.ID())
+	require.LessOrEqual(m.rt, at, latest, "%s is ready late", lane.ID())
+}
+
+// checkLine: a ready lane is in the line of its project once, at its time.
+func (m *model) checkLine(lane tasks.Lane, ready int64) {
+	var found []string
+	rest := strings.TrimPrefix(lane.ID(), lane.Project)
+	for _, member := range m.rdb.ZRange(m.ctx(), keysOf("acme").order(), 0, -1).Val() {
+		if strings.HasPrefix(member, lane.Project+":") && strings.HasSuffix(member, rest) {
+			found = append(found, member)
+		}
+	}
+	require.Equal(m.rt, []string{fmt.Sprintf("%s:%d:%015d%s", lane.Project, rank(lane.Priority), ready, rest)}, found)
 }
 
 // stillFailed lists the items that have a count of what they failed.

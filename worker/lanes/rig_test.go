@@ -91,6 +91,13 @@ func inProject(project string) tasks.Lane {
 	return l
 }
 
+// deadlineOf is a normal lane of the project for itself: each deadline has one.
+func deadlineOf(seconds int) tasks.Lane {
+	l := normal
+	l.DeadlineSeconds = seconds
+	return l
+}
+
 func numbered(n int) []string {
 	items := make([]string, n)
 	for i := range items {
@@ -167,6 +174,8 @@ func (r *rig) expired() []Batch {
 	require.NoError(r.t, err)
 	return got
 }
+
+func (r *rig) paceOf(tasks.Lane) Pace { return r.pace }
 
 func (r *rig) peek() View {
 	r.t.Helper()

@@ -14,6 +14,8 @@ var (
 	absorbScript  = script("absorb")
 	peekScript    = script("peek")
 	claimScript   = script("claim")
+	offerScript   = script("offer")
+	surveyScript  = script("survey")
 	acquireScript = script("acquire")
 	restoreScript = script("restore")
 	finishScript  = script("finish")

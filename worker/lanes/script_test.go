@@ -75,10 +75,14 @@ func TestScripts_TouchOnlyTheirKeys(t *testing.T) {
 		"absorb": absorbScript, "peek": peekScript, "claim": claimScript, "acquire": acquireScript,
 		"restore": restoreScript, "finish": finishScript, "pause": pauseScript, "hold": holdScript,
 		"take": takeScript, "bury": buryScript, "settle": settleScript,
-		"backlog": backlogScript, "collapse": collapseScript, "reoffer": reofferScript,
+		"backlog": backlogScript, "collapse": collapseScript, "reoffer": reofferScript, "offer": offerScript, "survey": surveyScript,
 	} {
 		passed, ran := g.keys[s.Hash()]
 		assert.True(t, ran, "the tour runs %s", name)
+		if name == "survey" { // of as many lanes as it is given
+			assert.Greater(t, passed, headerKeys(t, name))
+			continue
+		}
 		assert.Equal(t, headerKeys(t, name), passed, "KEYS in the header of %s.lua", name)
 	}
 }
@@ -98,6 +102,11 @@ func tour(r *rig) {
 	}
 	r.ask(Absorption{Lane: normal, Items: []string{"n", "m"}})
 	r.peek()
+	_, _, err := r.Survey(r.ctx(), "acme", r.paceOf)
+	require.NoError(r.t, err)
+	for _, lane := range []tasks.Lane{bulk, normal, urgent} {
+		require.NoError(r.t, r.Offer(r.ctx(), "acme", []tasks.Lane{lane}, r.paceOf))
+	}
 	for _, lane := range []tasks.Lane{urgent, urgent, normal, bulk} {
 		if got := r.tryClaim(lane); got.Batch != nil {
 			r.pass(time.Millisecond)
@@ -140,7 +149,7 @@ func tour(r *rig) {
 	require.NoError(r.t, r.Resume(r.ctx(), "acme"))
 	r.pass(25 * time.Millisecond)
 	r.refused(inProject("nothing"), RefusedEmpty)
-	_, err := r.Release(r.ctx(), "acme", ScopeProject("prj"))
+	_, err = r.Release(r.ctx(), "acme", ScopeProject("prj"))
 	require.NoError(r.t, err)
 }
 
@@ -179,7 +188,7 @@ func headerKeys(t *testing.T, name string) int {
 }
 
 func TestScripts_TakeTheTimeFromRedis(t *testing.T) {
-	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle", "backlog", "collapse", "reoffer"} {
+	for _, name := range []string{"absorb", "peek", "claim", "acquire", "restore", "finish", "pause", "hold", "take", "bury", "settle", "backlog", "collapse", "reoffer", "offer", "survey"} {
 		assert.Contains(t, read(name), "\n--#include time\n", name)
 	}
 	assert.Panics(t, func() { read("missing") })

@@ -88,7 +88,9 @@ func (l *Lanes) readChunk(ctx context.Context, k keys, ids []string) ([]LaneStat
 		lane           tasks.Lane
 		pending, again *redis.IntCmd
 		head           *redis.ZSliceCmd
-		ready          *redis.FloatCmd
+		// When the lane itself is ready, when its project's turn is, and from when on the
+		// lane goes before that.
+		ready, turn, ahead *redis.FloatCmd
 	}
 	read := make([]replies, len(ids))
 	// ZSCORE of a lane that is not ready answers nil, which Pipelined reports.
@@ -104,6 +106,8 @@ func (l *Lanes) readChunk(ctx context.Context, k keys, ids []string) ([]LaneStat
 				again:   p.HLen(ctx, k.again(lane)),
 				head:    p.ZRangeWithScores(ctx, k.pending(lane), 0, 0),
 				ready:   p.ZScore(ctx, k.ready(lane.Priority), id),
+				turn:    p.ZScore(ctx, k.turn(lane.Priority), lane.Project),
+				ahead:   p.ZScore(ctx, k.ahead(), id),
 			}
 		}
 		return nil
@@ -116,13 +120,24 @@ func (l *Lanes) readChunk(ctx context.Context, k keys, ids []string) ([]LaneStat
 		if r.pending.Val() == 0 {
 			continue
 		}
-		row := LaneStatus{Lane: r.lane, Pending: r.pending.Val(), Again: r.again.Val(), ReadyAt: time.UnixMilli(int64(r.ready.Val()))}
+		row := LaneStatus{Lane: r.lane, Pending: r.pending.Val(), Again: r.again.Val()}
+		row.ReadyAt = readyAt(r.ready.Val(), r.turn.Val(), r.ahead.Val())
 		if z := r.head.Val(); len(z) > 0 {
 			row.Oldest = time.UnixMilli(int64(z[0].Score))
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// readyAt is when a lane may be served: when it is ready and its project's turn comes, or
+// when it may go ahead of that. Times are in milliseconds, 0 for none.
+func readyAt(ready, turn, ahead float64) time.Time {
+	at := max(ready, turn)
+	if ahead > 0 {
+		at = min(at, max(ready, ahead))
+	}
+	return time.UnixMilli(int64(at))
 }
 
 func (l *Lanes) readBudget(ctx context.Context, k keys, per time.Duration, s *Status) error {

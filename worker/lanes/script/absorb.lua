@@ -1,5 +1,5 @@
 -- absorb(items of one request): duplicates end here.
--- KEYS lanes, ready x3, pending x3, again x3, spread, hold, absorbed, receipts, counts, origins
+-- KEYS lanes, ready x3, pending x3, again x3, spread, hold, absorbed, receipts, counts, origins, turn x3, order, ahead, served
 -- ARGV pace, project, priority, lane id x3, settle, not_before, rebound,
 --      receipt or "", name of this part of the request, origin, item...
 local lanes, spread, hold, absorbed = KEYS[1], KEYS[11], KEYS[12], KEYS[13]
@@ -7,6 +7,8 @@ local receipts, counts, origins = KEYS[14], KEYS[15], KEYS[16]
 local ready = { KEYS[2], KEYS[3], KEYS[4] }
 local pending = { KEYS[5], KEYS[6], KEYS[7] }
 local again = { KEYS[8], KEYS[9], KEYS[10] }
+local turn = { KEYS[17], KEYS[18], KEYS[19] }
+local order, ahead, served = KEYS[20], KEYS[21], KEYS[22]
 local pace, project, p = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local lane_ids = { ARGV[4], ARGV[5], ARGV[6] }
 --#include time

@@ -1,13 +1,14 @@
 -- claim(a batch of one lane for one call).
--- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded, receipts, carried, origins, failed
+-- KEYS lanes, ready, pending, again, inflight, batches, budget, state, spread, hold, served, booked, superseded, receipts, carried, origins, failed, turn, order, ahead
 -- ARGV pace, project, priority, lane id, batch id
 local lanes, ready_key, pending_key, again_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local inflight, batches, budget, state = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local spread, hold, served, booked, superseded = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local receipts, carried, origins, failed = KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 local pace, project, p, lane_id, batch = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local ready, pending, again, lane_ids = {}, {}, {}, {}
-ready[p], pending[p], again[p], lane_ids[p] = ready_key, pending_key, again_key, lane_id
+local order, ahead = KEYS[19], KEYS[20]
+local ready, pending, again, turn, lane_ids = {}, {}, {}, {}, {}
+ready[p], pending[p], again[p], turn[p], lane_ids[p] = ready_key, pending_key, again_key, KEYS[18], lane_id
 local urgent = p == 1
 --#include time
 --#include pending
@@ -24,13 +25,12 @@ if before then return { 'claimed before', before } end
 -- id could not be restored a second time.
 if is_superseded(batch) then return { 'refused', 'superseded', ms(now), ms(now) } end
 
--- later moves the lane to where it may be served and tells the pacer why.
-local function later(reason, at)
-  if at then redis.call('ZADD', ready[p], ms(at), lane_id)
-  else
-    redis.call('ZREM', ready[p], lane_id)
-    redis.call('HDEL', lanes, lane_id)
-  end
+-- later puts the lane, or its whole project, off to when it may be served and tells the
+-- pacer why. What keeps the whole project back leaves its line as it is.
+local function later(reason, at, pass)
+  if reason == 'linger' or reason == 'empty' then place(p, at, pass)
+  elseif pass then redis.call('ZADD', ahead, ms(pass), lane_id) end
+  take_turn(p)
   return { 'refused', reason, ms(at or 0), ms(now) }
 end
 
@@ -47,7 +47,7 @@ local next_at, first = next_time(p)
 if not next_at then return later('empty') end
 local project_hold, project_h = held_until(holds[2])
 if project_hold and project_hold ~= 'probe' then return later('project_held', project_hold) end
-if next_at > now then return later('linger', math.max(next_at, blocked(p, first))) end
+if next_at > now then return later('linger', next_at, passes(p, first)) end
 
 -- The oldest due items that fit, by number (array form) or by length (string form).
 local most = pace.max_items
@@ -81,6 +81,14 @@ while #items < most and looked < most + 1000 do
   if full or #names < chunk then break end
 end
 
+-- ahead_at is when a lane may go for itself: at the rate that its own backlog needs, and
+-- no later than max_delay after its first item was due.
+local function ahead_at(first, rate)
+  local pass = passes(p, first)
+  if pass and rate > pace.rate then return math.min(pass, spread_wait(rate) or now) end
+  return pass
+end
+
 local rate = pace.rate > 0 and pace.rate or math.huge
 local amount = cost_of(items)
 if rate ~= math.huge then
@@ -89,7 +97,7 @@ if rate ~= math.huge then
   local debt = not urgent and spread_wait(rate)
   if debt then
     redis.call('HSET', spread, 'until', ms(debt))
-    return later('spread', debt)
+    return later('spread', debt, ahead_at(oldest, rate))
   end
 end
 
@@ -152,12 +160,11 @@ lease_call(batch, attempt, record)
 local latest = redis.call('ZREVRANGE', served, 0, 0, 'WITHSCORES')[2]
 redis.call('ZADD', served, ms(math.max(now, (tonumber(latest) or 0) + 1)), project)
 
--- The lane goes to the end of the queue, or leaves it.
+-- The lane goes to the end of the line, or leaves it, and the project to the end of the queue.
 local at, head = next_time(p)
-if at then redis.call('ZADD', ready[p], ms(math.max(at, now, blocked(p, head))), lane_id)
-else
-  redis.call('ZREM', ready[p], lane_id)
-  redis.call('HDEL', lanes, lane_id)
+place(p, at and math.max(at, now), at and ahead_at(head, rate))
+take_turn(p)
+if not at then
   redis.call('ZREMRANGEBYSCORE', served, '-inf', ms(now - 86400000)) -- projects that went quiet
 end
 -- Not the record: of all claims this one is worth not being parsed again.

@@ -1,11 +1,13 @@
 -- collapse(items of a lane): those that are pending and due leave it, and one item takes
 -- their place. Its call is still to come, so it covers them from this instant on.
--- KEYS lanes, ready x3, pending x3, again x3, spread, hold, collapsed, receipts, origins
+-- KEYS lanes, ready x3, pending x3, again x3, spread, hold, collapsed, receipts, origins, turn x3, order, ahead, served
 -- ARGV pace, project, priority, lane id x3, item in their place, item...
 local lanes, spread, hold, collapsed, receipts, origins = KEYS[1], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local ready = { KEYS[2], KEYS[3], KEYS[4] }
 local pending = { KEYS[5], KEYS[6], KEYS[7] }
 local again = { KEYS[8], KEYS[9], KEYS[10] }
+local turn = { KEYS[16], KEYS[17], KEYS[18] }
+local order, ahead, served = KEYS[19], KEYS[20], KEYS[21]
 local pace, project, p = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local lane_ids = { ARGV[4], ARGV[5], ARGV[6] }
 local to = ARGV[7]

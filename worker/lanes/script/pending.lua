@@ -1,5 +1,5 @@
 -- The pending sets of one family of lanes: urgent (1), normal (2), bulk (3).
--- Needs: ready, pending, again (arrays of three keys), lanes, spread, hold, lane_ids, project, pace.
+-- Needs: ready, pending, again, turn (arrays of three keys), lanes, order, ahead, served, spread, hold, lane_ids, project, pace.
 
 -- An entry of `again` is what an item waits for besides its due time in `pending`:
 -- "t" a later purge due at t, "t+n" one that asks for a rebound n ms after it, and
@@ -144,28 +144,94 @@ local function next_time(p)
   return math.min(first + pace.linger, math.max(first, full)), first
 end
 
--- blocked is until when spread or a hold of the project keeps lane p back. Spread
--- does so no longer than max_delay, whatever debt other lanes have run up.
-local function blocked(p, first)
+-- blocked is until when spread or a hold of the project keeps its lanes of priority p
+-- back. The spread's debt may have been written by a worker of another pace: it counts
+-- for no longer than this pace would take to pay it.
+local function blocked(p)
   local at = 0
   if p ~= 1 and pace.rate > 0 then
-    at = tonumber(redis.call('HGET', spread, 'until') or 0)
-    if pace.max_delay > 0 then at = math.min(at, first + pace.max_delay) end
+    local had = redis.call('HMGET', spread, 'until', 'tokens', 'at')
+    if had[1] and had[2] then
+      local tokens = tonumber(had[2]) + pace.rate * math.max(0, now - tonumber(had[3])) / 1000
+      local own = tokens > 0 and now or now + math.ceil(-tokens * 1000 / pace.rate + 0.001)
+      at = math.min(tonumber(had[1]), own)
+    end
   end
   local held = redis.call('HGET', hold, 'project:' .. project)
   if held then at = math.max(at, cjson.decode(held).next) end
   return at
 end
 
+-- The lanes of a project at one priority stand in a line, the earliest first, and the
+-- project takes its turn among the others. So a look costs the same however many lanes
+-- a project has.
+
+-- in_line is how lane p is written in `order`, which sorts by name: by project, priority
+-- and time.
+local function in_line(p, at)
+  local digits = ms(at)
+  return project .. ':' .. p .. ':' .. string.rep('0', 15 - #digits) .. digits .. string.sub(lane_ids[p], #project + 1)
+end
+
+-- passes is from when a lane may be claimed whatever debt the other lanes of its project
+-- have run up: max_delay after its first item was due. nil: it never may.
+local function passes(p, first)
+  if p ~= 1 and pace.rate > 0 and pace.max_delay > 0 then return first + pace.max_delay end
+end
+
+-- place puts lane p into the line of its project; without a time it leaves it, and Redis.
+-- What frees memory comes first: a Redis that is full lets it through.
+local function place(p, at, pass)
+  local id = lane_ids[p]
+  local old = tonumber(redis.call('ZSCORE', ready[p], id) or nil)
+  if old and old ~= at then redis.call('ZREM', order, in_line(p, old)) end
+  if not at then
+    redis.call('ZREM', ready[p], id)
+    redis.call('HDEL', lanes, id)
+    if p ~= 1 then redis.call('ZREM', ahead, id) end
+    return
+  end
+  redis.call('ZADD', ready[p], ms(at), id)
+  redis.call('ZADD', order, 0, in_line(p, at))
+  if pass then redis.call('ZADD', ahead, ms(math.max(at, pass)), id) end
+end
+
+-- take_turn says when the lanes of the project at priority p are looked at next: when the
+-- first in line may go, behind the projects that were not served for longer. With
+-- only_earlier it puts nothing off. It answers when, if it changed that.
+local function take_turn(p, only_earlier)
+  local old = only_earlier and tonumber(redis.call('ZSCORE', turn[p], project) or nil)
+  if old and old <= now then return nil end
+  local line = project .. ':' .. p
+  local head = redis.call('ZRANGE', order, '[' .. line .. ':', '(' .. line .. ';', 'BYLEX', 'LIMIT', 0, 1)[1]
+  if not head then
+    redis.call('ZREM', turn[p], project)
+    return nil
+  end
+  local last = tonumber(redis.call('ZSCORE', served, project) or 0)
+  local at = math.max(tonumber(string.sub(head, #line + 2, #line + 16)), math.min(last, now), blocked(p))
+  if old and old <= at then return nil end
+  redis.call('ZADD', turn[p], ms(at), project)
+  return at
+end
+
 -- offer makes lane p ready, earlier than it was but never later: its place in
--- the queue is the time it was last served, and new items must not lose it.
-local function offer(p)
+-- the line is the time it was last served, and new items must not lose it. With repair
+-- it is put into its line even so.
+local function offer(p, repair)
   local at, first = next_time(p)
   if not at then return nil end
-  at = math.max(at, blocked(p, first), now)
-  local old = redis.call('ZSCORE', ready[p], lane_ids[p])
-  if old and tonumber(old) <= at then return nil end
-  redis.call('ZADD', ready[p], ms(at), lane_ids[p])
+  at = math.max(at, now)
+  local old = tonumber(redis.call('ZSCORE', ready[p], lane_ids[p]) or nil)
+  local stays = old and old <= at
   if not old then redis.call('HSET', lanes, lane_ids[p], pace.lanes[p]) end
-  return at
+  local pass = passes(p, first)
+  if not stays then place(p, at, pass)
+  else
+    if repair then redis.call('ZADD', order, 0, in_line(p, old)) end
+    if pass then redis.call('ZADD', ahead, 'LT', ms(math.max(old, pass)), lane_ids[p]) end
+  end
+  local turned = take_turn(p, true)
+  if stays then return turned end
+  return turned or at
 end

@@ -1,12 +1,14 @@
 -- restore(the items of a batch): they go back to their lane as if they had not
 -- been claimed, and the batch is fenced off, so that no attempt of it runs any more.
--- KEYS lanes, ready x3, pending x3, again x3, spread, hold, inflight, batches, superseded, receipts, carried, origins, failed
+-- KEYS lanes, ready x3, pending x3, again x3, spread, hold, inflight, batches, superseded, receipts, carried, origins, failed, turn x3, order, ahead, served
 -- ARGV pace, project, priority, lane id x3, batch id, only if its lease has ended, due,
 --      claimed, how often the items failed, origins and terms of the batch, item...
 local lanes, spread, hold = KEYS[1], KEYS[11], KEYS[12]
 local ready = { KEYS[2], KEYS[3], KEYS[4] }
 local pending = { KEYS[5], KEYS[6], KEYS[7] }
 local again = { KEYS[8], KEYS[9], KEYS[10] }
+local turn = { KEYS[20], KEYS[21], KEYS[22] }
+local order, ahead, served = KEYS[23], KEYS[24], KEYS[25]
 local inflight, batches, superseded, receipts, carried, origins = KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18]
 local failed = KEYS[19]
 local pace, project, p = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
