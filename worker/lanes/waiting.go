@@ -46,9 +46,8 @@ func (l *Lanes) Survey(ctx context.Context, account string, paceOf func(tasks.La
 	if err != nil {
 		return nil, nil, fmt.Errorf("count what waits in account %s: %w", account, err)
 	}
-	found, heads, late := map[string]Waiting{}, map[turnOf]surveyed{}, []tasks.Lane(nil)
+	heads, late := map[turnOf]surveyed{}, []tasks.Lane(nil)
 	for _, row := range rows {
-		found[row.lane.Project] = found[row.lane.Project].and(row)
 		if row.isLate(paceOf(row.lane), now) {
 			late = append(late, row.lane)
 			continue
@@ -62,7 +61,24 @@ func (l *Lanes) Survey(ctx context.Context, account string, paceOf func(tasks.La
 	if err != nil {
 		return nil, nil, fmt.Errorf("count what waits in account %s: %w", account, err)
 	}
-	return found, append(late, putOff(heads, turns, now)...), nil
+	return count(rows), append(late, putOff(heads, turns, now)...), nil
+}
+
+// Waiting is Survey's count alone.
+func (l *Lanes) Waiting(ctx context.Context, account string) (map[string]Waiting, error) {
+	_, rows, err := l.survey(ctx, keysOf(account))
+	if err != nil {
+		return nil, fmt.Errorf("count what waits in account %s: %w", account, err)
+	}
+	return count(rows), nil
+}
+
+func count(rows []surveyed) map[string]Waiting {
+	found := map[string]Waiting{}
+	for _, row := range rows {
+		found[row.lane.Project] = found[row.lane.Project].and(row)
+	}
+	return found
 }
 
 // and adds what was seen of one more lane.
