@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -14,12 +15,13 @@ import (
 // sweep repairs what dead workers and lost messages leave behind. Every worker
 // sweeps; the scripts keep them from doing anything twice.
 type sweep struct {
-	lanes   *lanes.Lanes
-	archive *archive
-	pacers  map[string]*pacer
-	gate    *gate
-	metrics *metrics
-	log     zerolog.Logger
+	lanes     *lanes.Lanes
+	archive   *archive
+	pacers    map[string]*pacer
+	gate      *gate
+	reclaimer *queues.Reclaimer
+	metrics   *metrics
+	log       zerolog.Logger
 
 	strangers map[string]bool // accounts told about that the configuration lacks
 }
@@ -30,6 +32,7 @@ const (
 	collapseCheck = 3 * time.Second
 	dueCheck      = 3 * time.Second
 	queueCheck    = 3 * time.Second
+	reclaimCheck  = 4 * time.Second
 	letterCheck   = time.Hour
 )
 
@@ -154,6 +157,18 @@ func (s *sweep) leases(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reclaim gives asynq's queues back what dead workers had in hand.
+func (s *sweep) reclaim(ctx context.Context) error {
+	ids, err := s.reclaimer.Reclaim(ctx)
+	for _, id := range ids {
+		s.log.Warn().Str("task", id).Msg("a worker died with a task in hand: it is back in its queue")
+	}
+	if len(ids) > 0 {
+		s.gate.hint()
+	}
+	return err
 }
 
 func (s *sweep) letters(ctx context.Context) error {

@@ -90,7 +90,7 @@ func New(c Config, o Options) (*Worker, error) {
 		intake:   &intake{lanes: l, accounts: accounts, archive: letters, unknown: unknown, metrics: m, tracer: traces, log: o.Log},
 		attempts: &attempts{caller: call, accounts: accounts, unknown: unknown},
 		pacers:   pacers,
-		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, metrics: m, log: o.Log, strangers: map[string]bool{}},
+		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, reclaimer: queues.NewReclaimer(o.Redis), metrics: m, log: o.Log, strangers: map[string]bool{}},
 		gate:     gate,
 		cutoff:   cutoff,
 		slots:    slots,
@@ -172,6 +172,7 @@ func (w *Worker) startSweeps(ctx context.Context, parts *sync.WaitGroup) {
 	every(countCheck, "count what waits", w.sweep.backlogs)
 	every(collapseCheck, "look for what is to be collapsed", w.sweep.collapses)
 	every(queueCheck, "register the queues", func(ctx context.Context) error { return queues.Register(ctx, w.rdb) })
+	every(reclaimCheck, "look for tasks that no worker has", w.sweep.reclaim)
 	every(letterCheck, "look for old dead letters", w.sweep.letters)
 }
 
