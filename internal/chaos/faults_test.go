@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/history"
 	"github.com/edgepurge/edgepurge/internal/vercel/emulator"
+	"github.com/edgepurge/edgepurge/tasks"
 )
 
 // The network forgets the connections of a worker without closing them: first those that
@@ -103,4 +105,78 @@ func TestRedis_Full(t *testing.T) {
 	for item, n := range sent {
 		assert.LessOrEqual(t, n, 2, "%s was sent again and again", item)
 	}
+}
+
+// A worker that is told to stop while Redis answers nothing ends all the same.
+func TestSigterm_WhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		within time.Duration
+		load   int
+	}{
+		{"nothing in hand", 20 * time.Second, 0},
+		{"calls in hand", 30 * time.Second, 400},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			with := usual()
+			with.faults = emulator.Faults{Latency: 200 * time.Millisecond}
+			s := newSite(t, with)
+			w := s.worker(t)
+			require.NoError(t, s.ask(t.Context(), one("first", "post-1")))
+			await(t, 20*time.Second, "the worker works", func() bool { return s.purged("post-1") })
+			s.drain(t, 20*time.Second, true)
+			if c.load > 0 {
+				s.produce(t.Context(), 4, c.load, 0, many).end(t)
+				await(t, 10*time.Second, "calls in hand", func() bool { return s.api.Stats().InFlight > 0 })
+			}
+			end := s.excuse(history.Excuse{})
+			s.redis.Pause(t)
+			at := time.Now()
+			w.signal(t, syscall.SIGTERM)
+			code := w.exit(t, time.Minute)
+			took := time.Since(at)
+			s.redis.Resume(t)
+			s.excuseInHand(t, at)
+			end()
+			t.Logf("ended %s after SIGTERM with exit code %d", took.Round(10*time.Millisecond), code)
+			assert.Less(t, took, c.within)
+			s.worker(t)
+			s.drain(t, time.Minute, true)
+			s.assertKept(t, s.check(t))
+			s.assertMoved(t)
+		})
+	}
+}
+
+// A rolling restart that adds a project and an account: what is asked for of those while
+// old workers run makes no dead letters.
+func TestRollingRestart_AddsProjectAndAccount(t *testing.T) {
+	t.Parallel()
+	c := usual()
+	c.project = "shop"
+	s := newSite(t, c)
+	old := []*process{s.worker(t), s.worker(t)}
+	await(t, 10*time.Second, "the old workers run", func() bool { return old[0].out.has(`"working"`) && old[1].out.has(`"working"`) })
+	s.more = []paced{{"added", account, 0}, {"newcomers", newcomer, 0}}
+	load := s.produce(t.Context(), 2, 60, 20, func(i int) tasks.Purge {
+		p := many(i)
+		p.Project = s.more[i%2].project
+		return p
+	})
+	time.Sleep(time.Second) // only old workers run
+	s.worker(t)
+	time.Sleep(time.Second) // both do
+	for _, w := range old {
+		w.signal(t, syscall.SIGTERM)
+	}
+	load.end(t)
+	for _, w := range old {
+		require.Zero(t, w.exit(t, 20*time.Second))
+	}
+	s.drain(t, time.Minute, true)
+	s.assertKept(t, s.check(t))
+	s.assertMoved(t)
+	assert.Empty(t, s.letters(t))
 }

@@ -79,6 +79,7 @@ var traits = []trait{
 	{silentPeers, "network", time.Second, 3 * time.Second},
 	{fullRedis, "redis", time.Second, 2 * time.Second},
 	{refusal, "redis", time.Second, 3 * time.Second},
+	{hangAtTerm, "redis worker", 2 * time.Second, 4 * time.Second},
 }
 
 // chosen are the traits of the faults that -chaos.faults names.

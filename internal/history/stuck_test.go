@@ -19,6 +19,7 @@ func terms() history.Terms {
 func TestStuck(t *testing.T) {
 	t.Parallel()
 	one := []history.Request{asked("1", 0, "a")}
+	inTurn := []history.Call{called(9_000, 200, "b"), called(18_000, 200, "c"), called(27_000, 200, "a")}
 	for _, test := range []struct {
 		name     string
 		requests []history.Request
@@ -57,21 +58,15 @@ func TestStuck(t *testing.T) {
 
 		{"the budget was spent", one, slices.Concat(steady(0, 50_100, 300), []history.Call{called(50_200, 200, "a")}), nil, nil, 0, 0},
 		{"one call of the budget was free", one, slices.Concat(steady(0, 50_000, 1_200), []history.Call{called(50_200, 200, "a")}), nil, nil, 10, 50_200},
-		{"that one was kept for urgent items", one, slices.Concat(steady(0, 50_000, 900), []history.Call{called(50_200, 200, "a")}), nil,
-			func(t *history.Terms) { t.Reserve = 1 }, 0, 0},
-		{"it is urgent", []history.Request{prioritized(tasks.Urgent)}, slices.Concat(steady(0, 50_000, 1_100), []history.Call{called(50_200, 200, "a")}), nil,
-			func(t *history.Terms) { t.Reserve = 1 }, 10, 50_200},
-		{"too many calls were under way", one, []history.Call{lasting(0, 59_000, "b"), called(59_500, 200, "a")}, nil,
-			func(t *history.Terms) { t.InFlight = 1 }, 0, 0},
-		{"one more could have been", one, []history.Call{lasting(0, 59_000, "b"), called(59_500, 200, "a")}, nil,
-			func(t *history.Terms) { t.InFlight = 2 }, 10, 59_500},
+		{"that one was kept for urgent items", one, slices.Concat(steady(0, 50_000, 900), []history.Call{called(50_200, 200, "a")}), nil, reserve, 0, 0},
+		{"it is urgent", []history.Request{prioritized(tasks.Urgent)}, slices.Concat(steady(0, 50_000, 1_100), []history.Call{called(50_200, 200, "a")}), nil, reserve, 10, 50_200},
+		{"too many calls were under way", one, []history.Call{lasting(0, 59_000, "b"), called(59_500, 200, "a")}, nil, inFlight(1), 0, 0},
+		{"one more could have been", one, []history.Call{lasting(0, 59_000, "b"), called(59_500, 200, "a")}, nil, inFlight(2), 10, 59_500},
 		{"its spread was in debt", one, []history.Call{called(5, 200, numbered(0, 10)...), called(59_500, 200, "a")}, nil, spread(at(0), 0.2), 0, 0},
 		{"its spread had recovered", one, []history.Call{called(5, 200, numbered(0, 10)...), called(59_500, 200, "a")}, nil, spread(at(0), 0.3), 33_338, 59_500},
 		{"its spread was lifted", one, []history.Call{called(5, 200, numbered(0, 10)...), called(59_500, 200, "a")}, nil, spread(at(0), 0.2, 40_000), 40_000, 59_500},
-		{"what waited longer went", []history.Request{asked("1", 0, "b", "c"), asked("2", 100, "a")},
-			[]history.Call{called(9_000, 200, "b"), called(18_000, 200, "c"), called(27_000, 200, "a")}, nil, bound(18 * time.Second), 0, 0},
-		{"what waited less went", []history.Request{asked("1", 0, "a"), asked("2", 100, "b", "c")},
-			[]history.Call{called(9_000, 200, "b"), called(18_000, 200, "c"), called(27_000, 200, "a")}, nil, bound(18 * time.Second), 10, 27_000},
+		{"what waited longer went", []history.Request{asked("1", 0, "b", "c"), asked("2", 100, "a")}, inTurn, nil, bound(18 * time.Second), 0, 0},
+		{"what waited less went", []history.Request{asked("1", 0, "a"), asked("2", 100, "b", "c")}, inTurn, nil, bound(18 * time.Second), 10, 27_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +109,10 @@ func TestStall_String(t *testing.T) {
 func excuse(e history.Excuse) func(*history.Terms) {
 	return func(t *history.Terms) { t.Excuses = append(t.Excuses, e) }
 }
+
+func reserve(t *history.Terms) { t.Reserve = 1 }
+
+func inFlight(n int) func(*history.Terms) { return func(t *history.Terms) { t.InFlight = n } }
 
 func bound(d time.Duration) func(*history.Terms) { return func(t *history.Terms) { t.Bound = d } }
 

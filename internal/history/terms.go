@@ -70,11 +70,6 @@ type stretch struct{ from, to time.Time }
 
 func (s stretch) length() time.Duration { return s.to.Sub(s.from) }
 
-// and is what two stretches have in common; its length is not positive if that is nothing.
-func (s stretch) and(o stretch) stretch {
-	return stretch{later(s.from, o.from), earlier(s.to, o.to)}
-}
-
 // union merges stretches and sorts them.
 func union(all []stretch) []stretch {
 	slices.SortFunc(all, func(a, b stretch) int { return a.from.Compare(b.from) })
