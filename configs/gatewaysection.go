@@ -58,6 +58,7 @@ func (r *reader) source(path string, n ast.Node) webhook.Source {
 		"settle":        r.duration(&s.Settle),
 		"rebound":       r.duration(&s.Rebound),
 		"tag_prefix":    r.text(&s.TagPrefix),
+		"encode":        r.text(&s.Encode),
 		"allow_all":     r.truth(&s.AllowAll),
 		"enforce":       r.truth(&enforce),
 		"short_secrets": r.truth(&s.ShortSecrets),

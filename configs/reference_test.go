@@ -32,7 +32,7 @@ func switchedOn(t *testing.T) string {
 	require.NoError(t, err)
 	// "# " explains; "#", or "#" and the spaces of an inner line, is a setting.
 	off := regexp.MustCompile(`(?m)^( *)#((?:  )*[^ #\n])`)
-	require.Len(t, off.FindAll(data, -1), 74)
+	require.Len(t, off.FindAll(data, -1), 75)
 	return off.ReplaceAllString(string(data), "$1$2")
 }
 
@@ -99,7 +99,7 @@ projects: [{zzzzzzzz: 1, project: a, spread: {zzzzzzzz: 1, weights: [{zzzzzzzz: 
 		}
 	}
 	slices.Sort(all)
-	require.Len(t, all, 115)
+	require.Len(t, all, 116)
 	return all
 }
 

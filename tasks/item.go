@@ -71,13 +71,17 @@ func CheckItem(kind Kind, item string) error {
 		return fmt.Errorf("is not valid UTF-8: %q", abbreviate(item))
 	case strings.ContainsFunc(item, unicode.IsControl):
 		return fmt.Errorf("holds a control character: %q", abbreviate(item))
-	case strings.TrimSpace(item) != item:
+	case strings.TrimFunc(item, isSpace) != item:
 		return fmt.Errorf("begins or ends with white space: %q", abbreviate(item))
 	case kind == Tag && strings.Contains(item, ","):
 		return fmt.Errorf("holds a comma, which Vercel reads as a separator: %q", abbreviate(item))
 	}
 	return nil
 }
+
+// isSpace reports what JavaScript's trim takes away, which is what Vercel's side
+// does to a tag: "\ufeff*" would be "*" there.
+func isSpace(c rune) bool { return unicode.IsSpace(c) || c == '\ufeff' }
 
 // abbreviate keeps an error message short when the item in it is not.
 func abbreviate(s string) string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/configs"
 	"github.com/edgepurge/edgepurge/enqueue"
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker"
 )
@@ -22,12 +23,16 @@ const cliSource = "cli"
 // purgeWait bounds how long Redis may take to store a request of any size.
 const purgeWait = time.Minute
 
+// encoding is how tags are written: as they are given (empty), or webhook.EncodeNext.
+type encoding string
+
 // purgeFlags is what the command line says.
 type purgeFlags struct {
 	purge      tasks.Purge
 	tags       []string
 	images     []string
 	fromFile   string
+	encode     encoding
 	invalidate bool
 	deadline   time.Duration
 	dryRun     bool
@@ -80,6 +85,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set it sends a trace there, below TRACEPARENT.`
 	flags.StringArrayVar(&f.tags, "tag", nil, "cache `tag` (repeatable)")
 	flags.StringArrayVar(&f.images, "src-image", nil, "source `image` of the image optimisation (repeatable)")
 	flags.StringVar(&f.fromFile, "from-file", "", "read tags from a `file`, one a line; -: the standard input")
+	flags.Var(&choice[encoding]{&f.encode, []encoding{webhook.EncodeNext}}, "encode", "percent-encode tags beyond ASCII as newer Next.js does (default: as they are)")
 	flags.BoolVar(&f.invalidate, "invalidate", false, "serve stale entries while they are revalidated (default: delete them)")
 	flags.Var(&span{&f.deadline, time.Second}, "deadline", "revalidate in the background until then, delete afterwards")
 	flags.Var(&choice[tasks.Target]{&p.Target, []tasks.Target{tasks.Production, tasks.Preview}}, "target", "the one environment whose tags to purge (default every one); source images are purged in all")
@@ -165,6 +171,13 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 	for _, l := range lines {
 		p.Tags = append(p.Tags, l.Tag)
 	}
+	if f.encode == webhook.EncodeNext {
+		for i, tag := range p.Tags {
+			if tasks.CheckItem(tasks.Tag, tag) == nil { // else it is told as it was given
+				p.Tags[i] = tasks.EncodeNext(tag)
+			}
+		}
+	}
 	if p.AllowAll && !slices.Contains(p.Tags, tasks.AllTags) {
 		return p, usagef(cmd, "--all only lets --tag '*' purge the whole project, and no tag is *: add --tag '*', or leave --all out")
 	}
@@ -180,6 +193,9 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 func (a *app) remark(p tasks.Purge) {
 	if p.Target != tasks.AllTargets && len(p.SrcImages) > 0 {
 		a.notef("edgepurge: source images take no target: they are purged in every environment")
+	}
+	if warning := tasks.NextWarning(p.Tags, "--encode next"); warning != "" {
+		a.notef("edgepurge: %s", warning)
 	}
 	if !p.NotBefore.IsZero() && p.NotBefore.Before(p.RequestedAt) {
 		a.notef("edgepurge: --at %s is past: the purge is due now", p.NotBefore.Format(time.RFC3339))

@@ -212,6 +212,7 @@ func (a *app) showVerdict(s webhook.Source, v webhookVerdict) error {
 	case v.Outcome == webhook.Unauthorized && v.Problem == "":
 		line("", "if it were proved, it would purge nothing: accept is false for it, its environment is none of the source's, or the mapping names no item")
 	}
+	line("warning", v.Warning)
 	line("problem", strings.ReplaceAll(v.Problem, "\n", "; "))
 	line("operation", string(v.Operation))
 	for _, tag := range v.Tags {

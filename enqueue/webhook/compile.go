@@ -34,6 +34,7 @@ type Hook struct {
 	environments                    []string        // that count, if environment is not nil
 	constant                        tasks.Operation // if operation is nil
 	prefix                          string
+	encode                          bool // tags, as Next.js does
 	limits                          Limits
 	reject                          bool
 
@@ -61,7 +62,7 @@ func Compile(s Source) (*Hook, error) {
 	h := &Hook{
 		name: s.Name, label: Label(s),
 		publicPath: s.PublicPath, logOnly: s.LogOnly, forms: formsOf(s.Secrets),
-		dedupeTTL: s.DedupeTTL, prefix: s.TagPrefix,
+		dedupeTTL: s.DedupeTTL, prefix: s.TagPrefix, encode: s.Encode == EncodeNext,
 		limits: s.Limits.complete(), reject: s.OnMappingError == Reject,
 	}
 	if !isName(s.Name) || len(s.Name) > MaxNameBytes {
@@ -142,6 +143,9 @@ func (h *Hook) compileMapping(p Preset, s Source, f *faults) {
 		h.constant = o
 	default:
 		h.operation = compileProgram("operation", p.Operation, f)
+	}
+	if s.Encode != "" {
+		f.oneOf("encode", s.Encode, EncodeNext)
 	}
 	if s.TagPrefix != "" {
 		if err := tasks.CheckItem(tasks.Tag, s.TagPrefix+"x"); err != nil {

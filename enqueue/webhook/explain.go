@@ -23,6 +23,8 @@ type Explanation struct {
 	SrcImages   []string        `json:"src_images,omitempty"`
 	// Lanes are the ids of the lanes that the items would travel in.
 	Lanes []string `json:"lanes,omitempty"`
+	// Warning says which tags may purge nothing as they are written.
+	Warning string `json:"warning,omitempty"`
 	// Problem says what could not be mapped.
 	Problem string `json:"problem,omitempty"`
 }
@@ -54,7 +56,7 @@ func (h *Hook) Explain(ctx context.Context, d Delivery) Explanation {
 	if p.items() == 0 {
 		return e
 	}
-	e.Operation = p.operation
+	e.Operation, e.Warning = p.operation, h.redact(p.warning())
 	for _, request := range h.purges(p) {
 		for _, kind := range []tasks.Kind{tasks.Tag, tasks.SrcImage} {
 			if len(request.Items(kind)) > 0 {

@@ -17,6 +17,7 @@ type line struct {
 	items     int
 	// environment is that of the sender for which it is ignored.
 	environment string
+	warning     string // what may purge nothing, redacted
 	problem     string // what could not be mapped, redacted; "": all could be
 	err         string // why nothing is stored, redacted
 }
@@ -34,6 +35,9 @@ func (l *line) MarshalZerologObject(e *zerolog.Event) {
 	}
 	if l.environment != "" {
 		e.Str("environment", l.environment)
+	}
+	if l.warning != "" {
+		e.Str("warning", l.warning)
 	}
 	if l.problem != "" {
 		e.Str("problem", l.problem)

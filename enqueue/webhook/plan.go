@@ -37,6 +37,9 @@ type plan struct {
 // items is how many tags and images there are to purge.
 func (p plan) items() int { return len(p.tags) + len(p.images) }
 
+// warning says what may purge nothing; empty: nothing may.
+func (p plan) warning() string { return tasks.NextWarning(p.tags, "encode: next in the source") }
+
 // plan maps a delivery. It neither knows nor asks whether it is genuine.
 func (h *Hook) plan(ctx context.Context, d Delivery) plan {
 	in, err := h.input(d)
@@ -222,7 +225,12 @@ func (h *Hook) item(kind tasks.Kind, v any) (string, error) {
 	if kind == tasks.Tag && item == tasks.AllTags && !h.allowAll() {
 		return "", errors.New(`"*" purges the whole project: set allow_all if that is meant`)
 	}
-	return item, tasks.CheckItem(kind, item)
+	err := tasks.CheckItem(kind, item)
+	if err == nil && kind == tasks.Tag && h.encode {
+		item = tasks.EncodeNext(item)
+		err = tasks.CheckItem(kind, item)
+	}
+	return item, err
 }
 
 func (h *Hook) allowAll() bool { return h.requests[0].AllowAll }

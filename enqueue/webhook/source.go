@@ -29,6 +29,9 @@ const (
 	Reject = "reject"
 )
 
+// EncodeNext is a value of Source.Encode.
+const EncodeNext = "next"
+
 // Source is one webhook: a preset, what differs from it, secrets, and what to
 // purge. Compile checks it.
 type Source struct {
@@ -66,6 +69,9 @@ type Source struct {
 	Rebound time.Duration
 	// TagPrefix is put before every tag, such as "blog:".
 	TagPrefix string
+	// Encode is how tags are written: as the mapping yields them (empty), or as
+	// Next.js does (EncodeNext; see tasks.EncodeNext).
+	Encode string
 	// AllowAll lets the mapping say "*", which purges the whole project.
 	AllowAll bool
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rs/zerolog"
+
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -56,7 +58,11 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery, stay *stay) 
 			h.mark(ctx, l, hook, ids)
 		}
 	}
-	h.Log.WithLevel(levelOf(outcome)).EmbedObject(l).Str("outcome", string(outcome)).Msg("webhook")
+	level := levelOf(outcome)
+	if l.warning != "" {
+		level = max(level, zerolog.WarnLevel)
+	}
+	h.Log.WithLevel(level).EmbedObject(l).Str("outcome", string(outcome)).Msg("webhook")
 	return result{outcome, l.id}
 }
 
@@ -80,7 +86,7 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 	}
 	outcome := hook.outcome(p)
 	l.mapped, l.operation, l.items = true, p.operation, p.items()
-	l.environment = hook.redact(p.environment)
+	l.environment, l.warning = hook.redact(p.environment), hook.redact(p.warning())
 	if outcome == Rejected {
 		l.problem = hook.redact(p.problem.Error())
 		return Rejected
