@@ -114,6 +114,13 @@ func (a *api) setAnswer(answer func(call) *reply) {
 	a.answer = answer
 }
 
+// forget forgets the calls so far.
+func (a *api) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls = nil
+}
+
 func (a *api) all() []call {
 	a.mu.Lock()
 	defer a.mu.Unlock()

