@@ -100,9 +100,7 @@ func budgetLine(b *overview.Budget) string {
 	if b.Reserve > 0 {
 		text += fmt.Sprintf(", %d of them for urgent items", min(int64(b.Reserve), b.Left))
 	}
-	if b.Learned > 0 {
-		text += fmt.Sprintf("; Vercel said %d", b.Learned)
-	}
+	text += b.Taught()
 	if b.Slowed > 0 {
 		text += fmt.Sprintf("; slowed to %d, for calls failed", b.Slowed)
 	}

@@ -167,9 +167,7 @@ func (v *view) addAccounts(s *snapshot, c *Config) {
 			if b.Reserve > 0 {
 				row.Budget += fmt.Sprintf(", %d kept for urgent items", b.Reserve)
 			}
-			if b.Learned > 0 {
-				row.Budget += fmt.Sprintf("; Vercel said %d", b.Learned)
-			}
+			row.Budget += b.Taught()
 			if b.Slowed > 0 {
 				row.Budget += fmt.Sprintf("; slowed to %d, for calls failed", b.Slowed)
 			}

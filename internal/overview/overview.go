@@ -3,6 +3,7 @@ package overview
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -47,14 +48,16 @@ type Account struct {
 
 // Budget is the running window. Calls 0 is unlimited, and Left then -1.
 type Budget struct {
-	Calls   int           `json:"calls"`
-	PerText string        `json:"per"`
-	Reserve int           `json:"reserve"`
-	Used    int64         `json:"used"`
-	Left    int64         `json:"left"`
-	Learned int           `json:"learned,omitempty"` // what Vercel taught, if less than Calls
-	Slowed  int           `json:"slowed,omitempty"`  // what it may do while the API fails, or after that
-	Per     time.Duration `json:"-"`
+	Calls   int    `json:"calls"`
+	PerText string `json:"per"`
+	Reserve int    `json:"reserve"`
+	Used    int64  `json:"used"`
+	Left    int64  `json:"left"`
+	Learned int    `json:"learned,omitempty"` // what answers taught, if less than Calls
+	// Inferred says that Learned is concluded from 429s that told no limit; else Vercel said it.
+	Inferred bool          `json:"inferred,omitempty"`
+	Slowed   int           `json:"slowed,omitempty"` // what it may do while the API fails, or after that
+	Per      time.Duration `json:"-"`
 }
 
 // Lane is what waits in one lane.
@@ -151,7 +154,7 @@ func BudgetOf(b Settings, s *lanes.Status) Budget {
 	out := Budget{Calls: b.Calls, PerText: b.Per.String(), Per: b.Per, Reserve: b.Reserve, Used: s.Used, Left: -1}
 	most := b.Calls
 	if s.Learned > 0 && (most == 0 || s.Learned < most) {
-		out.Learned, most = s.Learned, s.Learned
+		out.Learned, out.Inferred, most = s.Learned, s.Inferred, s.Learned
 	}
 	if s.Slowed > 0 && most > 0 && s.Slowed < most {
 		out.Slowed, most = s.Slowed, s.Slowed
@@ -160,6 +163,17 @@ func BudgetOf(b Settings, s *lanes.Status) Budget {
 		out.Left = max(0, int64(most)-s.Used)
 	}
 	return out
+}
+
+// Taught says what the budget's limit was learned from, or "".
+func (b *Budget) Taught() string {
+	switch {
+	case b.Learned == 0:
+		return ""
+	case b.Inferred:
+		return fmt.Sprintf("; limited to %d, inferred from 429s", b.Learned)
+	}
+	return fmt.Sprintf("; Vercel said %d", b.Learned)
 }
 
 // Most is how many calls the window may hold as things stand; 0 is unlimited.

@@ -78,6 +78,114 @@ func TestAdapt_RaisesALearnedLimit(t *testing.T) {
 	assert.Equal(t, 9, s.Learned)
 }
 
+// bare is a 429 that told no limit, of a call that is claimed.
+func (r *rig) bare(wait time.Duration) {
+	r.t.Helper()
+	got := r.tryClaim(normal)
+	for ; got.Batch == nil; got = r.tryClaim(normal) {
+		r.pass(max(got.Wait, time.Millisecond))
+	}
+	require.NoError(r.t, r.PauseLimited(r.ctx(), r.pace, wait, 0))
+	r.finish(*got.Batch, false)
+	r.pass(wait)
+}
+
+// run makes calls that succeed for so long, as many as the budget lets go.
+func (r *rig) run(long time.Duration) (calls int) {
+	r.t.Helper()
+	for end := r.time().Add(long); r.time().Before(end); {
+		r.absorb(normal, r.id("post-"))
+		if got := r.tryClaim(normal); got.Batch != nil {
+			r.finish(*got.Batch, true)
+			calls++
+		} else {
+			r.pass(max(got.Wait, time.Millisecond))
+		}
+	}
+	return calls
+}
+
+func tenASecond(t *testing.T) *rig {
+	t.Helper()
+	r := simulated(t)
+	r.pace.Calls, r.pace.Per, r.pace.MaxItems, r.pace.Full = 10, time.Second, 1, 1
+	r.absorb(normal, numbered(50)...)
+	return r
+}
+
+// Refused calls are no calls that fitted: a few bare 429s must not bring 10 calls a
+// second down to 1, and what they cost comes back within a few windows.
+func TestInfer_BareRefusalsDoNotRatchet(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]int{"at once": 0, "a window apart": 9, "after little": 3} {
+		r := tenASecond(t)
+		steady := func(calls int) {
+			for range calls {
+				r.absorb(normal, r.id("post-"))
+				if got := r.tryClaim(normal); got.Batch != nil {
+					r.finish(*got.Batch, true)
+				}
+				r.pass(110 * time.Millisecond)
+			}
+		}
+		steady(27)
+		for range 4 {
+			r.bare(time.Second)
+			steady(between)
+		}
+		s := r.status()
+		assert.True(t, s.Learned == 0 || s.Learned >= 4, "%s: learned %d", name, s.Learned)
+		r.run(12 * time.Second)
+		assert.Zero(t, r.status().Learned, name)
+		assert.GreaterOrEqual(t, r.run(4*time.Second), 36, name)
+	}
+}
+
+func TestInfer_NothingFromAWindowWithoutASuccess(t *testing.T) {
+	t.Parallel()
+	r := tenASecond(t)
+	for range 5 {
+		r.bare(100 * time.Millisecond)
+	}
+	assert.Zero(t, r.status().Learned)
+	assert.Empty(t, r.rdb.HGet(r.ctx(), keysOf(r.pace.Account).state(), "limit").Val())
+}
+
+func TestInfer_WhatSucceeded(t *testing.T) {
+	t.Parallel()
+	r := tenASecond(t)
+	for range 7 {
+		r.finish(r.claim(normal), true)
+	}
+	r.finish(r.claim(normal), false) // a 5xx says nothing of the limit
+	r.bare(0)
+	s := r.status()
+	assert.Equal(t, 7, s.Learned)
+	assert.True(t, s.Inferred)
+	r.pass(999 * time.Millisecond)
+	assert.Equal(t, 7, r.status().Learned, "for a window")
+	r.pass(time.Second)
+	learned := r.status().Learned
+	assert.True(t, learned == 0 || learned >= 10, "back by quarters of the configured calls, not %d", learned)
+}
+
+// What Vercel says is no guess, whatever was guessed before.
+func TestInfer_ToldGoesFirst(t *testing.T) {
+	t.Parallel()
+	r := tenASecond(t)
+	for range 7 {
+		r.finish(r.claim(normal), true)
+	}
+	r.bare(0)
+	require.True(t, r.status().Inferred)
+	require.NoError(t, r.PauseLimited(r.ctx(), r.pace, 0, 3))
+	s := r.status()
+	assert.False(t, s.Inferred)
+	assert.Equal(t, 3, s.Learned)
+	r.pass(30 * time.Minute)
+	assert.Equal(t, 3, r.status().Learned, "it is believed for an hour, and not raised")
+}
+
 // hour is an hour of the simulation, and what it expects of it.
 type hour struct {
 	name    string
@@ -125,7 +233,7 @@ func (s *sky) call(h hour, b Batch) {
 			r.adapt(Succeeded, 0)
 		}
 	}
-	r.finish(b, !h.down)
+	r.finish(b, !h.down && window < h.limit)
 }
 
 // Six hours of virtual time against an API whose limit changes under a budget of

@@ -163,9 +163,9 @@ func (l *Lanes) Pause(ctx context.Context, account string, wait time.Duration, l
 	return l.pause(ctx, Pace{Account: account}, wait, limit, "")
 }
 
-// PauseLimited is Pause after a 429. Where the answer told no limit, it takes the
-// calls of the running window, but the refused one, for the limit, and believes
-// that for ten minutes.
+// PauseLimited is Pause after a 429. Where the answer told no limit, it infers one
+// from the calls that succeeded in the running window, if any did; that limit is
+// raised by steps from the next window on (docs/decisions/0006).
 func (l *Lanes) PauseLimited(ctx context.Context, pace Pace, wait time.Duration, limit int) error {
 	return l.pause(ctx, pace, wait, limit, "429")
 }

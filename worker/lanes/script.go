@@ -36,7 +36,7 @@ var (
 // files are compiled in, so a missing one is a fault of the build.
 func script(name string) *redis.Script {
 	source := read(name)
-	for _, part := range []string{"time", "pending", "terms", "budget", "receipts", "origins"} {
+	for _, part := range []string{"time", "pending", "terms", "budget", "limit", "receipts", "origins"} {
 		source = strings.Replace(source, "--#include "+part+"\n", read(part), 1)
 	}
 	return redis.NewScript(source)

@@ -30,7 +30,8 @@ type Status struct {
 	// Used is how many calls of the running window are spent, the ones under way included.
 	Used        int64
 	PausedUntil time.Time // zero: not paused
-	Learned     int       // limit that answers taught; 0: none
+	Learned     int       // limit that answers taught, as it stands now; 0: none
+	Inferred    bool      // Learned is concluded from 429s that told no limit; else Vercel said it
 	Slowed      int       // calls it may make while the API fails or after that; 0: not slowed
 	Holds       []Hold
 }
@@ -163,11 +164,21 @@ func (l *Lanes) readBudget(ctx context.Context, k keys, per time.Duration, s *St
 	if t := millis(state["paused_until"]); t.After(s.Now) {
 		s.PausedUntil = t
 	}
-	if millis(state["limit_until"]).After(s.Now) {
-		s.Learned = integer(state["limit"])
-	}
+	s.Learned, s.Inferred = learnedLimit(state, per, s.Now)
 	s.Slowed = integer(state["slow"])
 	return nil
+}
+
+// learnedLimit is script/limit.lua.
+func learnedLimit(state map[string]string, per time.Duration, now time.Time) (limit int, inferred bool) {
+	limit, inferred = integer(state["limit"]), state["limit_from"] != ""
+	if limit == 0 || !millis(state["limit_until"]).After(now) {
+		return 0, false
+	}
+	if from := millis(state["limit_from"]); inferred && !from.After(now) && per > 0 {
+		limit += integer(state["limit_step"]) * int(now.Sub(from)/per+1)
+	}
+	return limit, inferred
 }
 
 // SpreadStatus is the bucket of a project's spread.

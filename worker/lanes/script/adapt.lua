@@ -26,7 +26,10 @@ end
 redis.call('HDEL', state, 'failures')
 -- The limit that a 429 taught has been raised.
 local learned = tonumber(redis.call('HGET', state, 'limit') or 0)
-if told > learned and learned > 0 then redis.call('HSET', state, 'limit', ms(told)) end
+if told > learned and learned > 0 then
+  redis.call('HSET', state, 'limit', ms(told))
+  redis.call('HDEL', state, 'limit_from', 'limit_step', 'limit_hold') -- no guess any more
+end
 if slow == 0 then return 0 end
 -- A step each tenth of the window, so that a slow account is itself again after one.
 if now - tonumber(redis.call('HGET', state, 'slow_at')) < per / 10 then return slow end

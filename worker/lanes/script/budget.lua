@@ -1,16 +1,15 @@
 -- Budget, holds, in-flight limit and spread: what may refuse a call.
 -- Needs: inflight, batches, budget, state, spread, hold, superseded, project, pace.
+--#include limit
 
 -- What answers taught of the account, read once: no script that needs it changes it.
-local learned = redis.call('HMGET', state, 'paused_until', 'limit', 'limit_until', 'slow', 'failures', 'max:' .. pace.kind)
+local learned = redis.call('HMGET', state, 'paused_until', 'limit', 'limit_until', 'slow', 'failures', 'max:' .. pace.kind, 'limit_from', 'limit_step')
 local paused_until, slow = tonumber(learned[1] or 0), tonumber(learned[4] or 0)
 
 local limit_of_budget = pace.calls
 if learned[2] then
-  local limit = tonumber(learned[2])
-  if limit > 0 and tonumber(learned[3] or 0) > now and (limit_of_budget == 0 or limit < limit_of_budget) then
-    limit_of_budget = limit
-  end
+  local limit = learned_limit(learned[2], learned[3], learned[7], learned[8], pace.per)
+  if limit > 0 and (limit_of_budget == 0 or limit < limit_of_budget) then limit_of_budget = limit end
 end
 if slow > 0 and limit_of_budget > 0 then limit_of_budget = math.min(limit_of_budget, slow) end
 

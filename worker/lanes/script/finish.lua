@@ -6,7 +6,14 @@ local inflight, batches, budget, hold, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local batch = ARGV[1]
 --#include time
 redis.call('ZREM', inflight, '') -- runs on a full Redis, see doc.go
-redis.call('ZADD', budget, 'XX', ms(now), batch .. '#' .. ARGV[2])
+local call = batch .. '#' .. ARGV[2]
+if ARGV[4] == '1' then redis.call('ZADD', budget, 'XX', ms(now), call)
+elseif redis.call('ZREM', budget, call) == 1 then
+  -- It counts as before, and teaches `pause` no limit.
+  local n = 1
+  while redis.call('ZSCORE', budget, call .. '!' .. n) do n = n + 1 end
+  redis.call('ZADD', budget, ms(now), call .. '!' .. n)
+end
 local record = redis.call('HGET', batches, batch)
 if not record then return 0 end
 -- No decoding: in the items a quote is escaped, so that none can look like these fields.
