@@ -35,7 +35,7 @@ func TestToken_NeverLeaks(t *testing.T) {
 		verdict string
 		letters int
 	}{
-		{"200", func(call) *reply { return echo(200) }, "done", 0},
+		{"200", func(call) *reply { return echo(200) }, "retry", 1},
 		{"302", func(call) *reply { return echo(302) }, "hold_account", 1},
 		{"400", func(call) *reply { return echo(400) }, "dead", 1},
 		{"401", func(call) *reply { return echo(401) }, "hold_account", 1},
