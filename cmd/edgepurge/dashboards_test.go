@@ -190,7 +190,7 @@ func TestDashboard(t *testing.T) {
 			queries = append(queries, query)
 		}
 	}
-	assert.Equal(t, []string{"Is content fresh?", "What is waiting?", "What is failing?", "Are we near the limit?"}, rows)
+	assert.Equal(t, []string{"Are purges on time?", "What is waiting?", "What is failing?", "Are we near the limit?"}, rows)
 	checkSyntax(t, queries)
 }
 

@@ -108,6 +108,17 @@ func (c *chromium) picture(name string) {
 	require.NoError(c.t, os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600))
 }
 
+// linkCoversNothing tells that our link lies within asynqmon's bar.
+const linkCoversNothing = `document.querySelector(".edgepurge-link").getBoundingClientRect().bottom <= document.querySelector("header").getBoundingClientRect().bottom`
+
+// is evaluates a condition.
+func (c *chromium) is(condition string) bool {
+	c.t.Helper()
+	var ok bool
+	c.run(chromedp.Evaluate(condition, &ok))
+	return ok
+}
+
 // scrolls reports whether the page is wider than the window.
 func (c *chromium) scrolls() bool {
 	var wide bool
@@ -188,19 +199,19 @@ func TestBrowser(t *testing.T) {
 	require.Len(t, c.takeComplaints(), 1, "the console tells of the 401")
 
 	// The right one leads to our page.
-	c.run(chromedp.SendKeys("#user", testUser), chromedp.SendKeys("#password", testPassword+"\r"))
+	c.run(chromedp.SendKeys("#password", testPassword+"\r")) // the user is still there
 	c.sees("prj_blog")
 	c.sees("<script>alert(2)</script>") // as a text
 	assert.Empty(t, c.takeComplaints())
 	c.window(1200, 1700, "light")
 	c.picture("desktop")
-	for _, size := range []int64{375, 768, 1200} {
-		c.window(size, 1700, "dark")
-		assert.False(t, c.scrolls(), "at %d px it scrolls sideways", size)
-		c.picture(fmt.Sprintf("dark-%d", size))
+	for _, size := range []int64{390, 768, 1400} {
+		for _, scheme := range []string{"dark", "light"} {
+			c.window(size, 1700, scheme)
+			assert.False(t, c.scrolls(), "at %d px it scrolls sideways", size)
+			c.picture(fmt.Sprintf("%s-%d", scheme, size))
+		}
 	}
-	c.window(375, 1700, "light")
-	c.picture("light-375")
 	c.window(1200, 800, "light")
 
 	// It follows what happens, and the focus stays where it is.
@@ -215,6 +226,9 @@ func TestBrowser(t *testing.T) {
 	require.Len(t, s.holds(), 1)
 	c.run(chromedp.KeyEvent("\r"))
 	c.sees("Released: what waited goes on.")
+	c.window(1400, 800, "light")
+	c.picture("notice")
+	assert.True(t, c.is(`document.querySelector(".notice").getBoundingClientRect().left === document.querySelector(".headline").getBoundingClientRect().left`), "the notice is in line with the page")
 	assert.Empty(t, s.holds())
 	assert.Empty(t, c.takeComplaints())
 
@@ -229,6 +243,12 @@ func TestBrowser(t *testing.T) {
 	c.run(chromedp.Navigate(s.server.URL + Root + "/"))
 	c.sees("edgepurge-calls")
 	c.picture("asynqmon")
+	c.window(390, 800, "light")
+	c.picture("asynqmon-390")
+	assert.True(t, c.is("document.querySelector('main').getBoundingClientRect().width > 300"), "the drawer leaves room on a phone")
+	assert.True(t, c.is(linkCoversNothing), "our link lies in the bar")
+	c.window(1200, 800, "light")
+	assert.True(t, c.is(linkCoversNothing), "our link lies in the bar")
 	c.run(chromedp.Navigate(s.server.URL + Root + "/queues/edgepurge-calls/tasks/01DEADB"))
 	c.sees("tag-of-a-dead-call")
 	c.sees("Vercel answered 400 bad_request: Vercel says no")

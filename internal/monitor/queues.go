@@ -82,7 +82,7 @@ func adapt(index []byte) []byte {
 	index = elsewhere.ReplaceAll(index, nil)
 	index = bytes.Replace(index, []byte("</head>"), []byte(`<link rel="stylesheet" href="`+Root+`/ui/style.css"/></head>`), 1)
 	return bytes.Replace(index, []byte(`<div id="root">`),
-		[]byte(`<a class="edgepurge-link" href="`+Root+`/purges">edgepurge: purges</a><div id="root">`), 1)
+		[]byte(`<a class="edgepurge-link" href="`+Root+`/purges"><span>edgepurge: </span>purges</a><div id="root">`), 1)
 }
 
 // policyOf allows the inline scripts of a page by their hashes. asynqmon's

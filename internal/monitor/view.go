@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgepurge/edgepurge/internal/deadletter"
+	"github.com/edgepurge/edgepurge/internal/overview"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -77,9 +79,9 @@ type laneRow struct {
 }
 
 type letterRow struct {
-	Reason, Last, Project, Items, Message string
-	N                                     int
-	Age                                   time.Duration
+	Reason, Last, From, Items, Message string
+	N                                  int
+	Age                                time.Duration
 }
 
 type callRow struct {
@@ -138,11 +140,24 @@ func (v *view) addHolds(s *snapshot) {
 				what = "project " + project + " of " + a.Account
 			}
 			v.Holds = append(v.Holds, holdRow{
-				Account: a.Account, Scope: h.Scope, What: what, Reason: words(h.Reason), Detail: clip(h.Detail, shownItemBytes),
-				Since: brief(s.Now.Sub(h.Since)), Next: when(h.Next, s.Now),
+				Account: a.Account, Scope: h.Scope, What: what, Reason: words(h.Reason), Detail: withoutReason(h.Detail, h.Reason),
+				Since: brief(s.Now.Sub(h.Since)), Next: probeTime(h.Next, s.Now),
 			})
 		}
 	}
+}
+
+// withoutReason is a message without the reason at its start, which is shown beside it.
+func withoutReason(message, reason string) string {
+	return clip(strings.TrimPrefix(message, reason+": "), shownItemBytes)
+}
+
+// probeTime says when a hold is probed: one whose time has come waits for something to call.
+func probeTime(next, now time.Time) string {
+	if !next.After(now) {
+		return "with the next call"
+	}
+	return when(next, now)
 }
 
 func (v *view) addAccounts(s *snapshot, c *Config) {
@@ -163,7 +178,7 @@ func (v *view) addAccounts(s *snapshot, c *Config) {
 		if row.Most > 0 {
 			row.Bar = percent(float64(b.Used), float64(row.Most))
 			row.Budget = fmt.Sprintf("%d of %s used in any %s, %d left", b.Used, count(row.Most, "call"), brief(b.Per), b.Left)
-			row.Level = limitLevel(b.Used, row.Most)
+			row.Level = limitLevel(b.Used, usable(row.Most, b.Reserve))
 			if b.Reserve > 0 {
 				row.Budget += fmt.Sprintf(", %d kept for urgent items", b.Reserve)
 			}
@@ -211,7 +226,12 @@ func (v *view) addLanes(s *snapshot) {
 				Items: l.Pending, Again: l.Again, Oldest: when(l.Oldest, s.Now), Next: when(l.ReadyAt, s.Now),
 				Level: lagLevel(s.Now.Sub(l.Oldest)),
 			}
-			if !l.ReadyAt.After(s.Now) {
+			switch held, paused := isHeld(&a, lane.Project), a.PausedUntil; {
+			case held:
+				row.Next = "held"
+			case paused != nil && paused.After(l.ReadyAt):
+				row.Next = when(*paused, s.Now)
+			case !l.ReadyAt.After(s.Now):
 				row.Next = "next"
 			}
 			all = append(all, waiting{a.Account, l.Oldest, row})
@@ -226,6 +246,13 @@ func (v *view) addLanes(s *snapshot) {
 		}
 		v.Lanes = append(v.Lanes, w.row)
 	}
+}
+
+// isHeld reports whether a hold of its account or project keeps a lane back.
+func isHeld(a *overview.Account, project string) bool {
+	return slices.ContainsFunc(a.Holds, func(h lanes.Hold) bool {
+		return h.Scope == lanes.ScopeAccount || h.Scope == lanes.ScopeProject(project)
+	})
 }
 
 func laneWords(l tasks.Lane) string {
@@ -255,11 +282,20 @@ func (v *view) addLetters(s *snapshot) {
 		}
 		l := &r.Last
 		v.Letters = append(v.Letters, letterRow{
-			Reason: r.Reason, N: r.N, Last: when(l.Died, s.Now), Project: l.Project(),
+			Reason: r.Reason, N: r.N, Last: when(l.Died, s.Now), From: fromWords(l),
 			Items:   firstOf(slices.Concat(l.Items(tasks.Tag), l.Items(tasks.SrcImage))),
-			Message: clip(strings.TrimPrefix(l.Message, r.Reason+": "), shownItemBytes),
+			Message: withoutReason(l.Message, r.Reason),
 		})
 	}
+}
+
+// fromWords says whose a dead letter is: the project, or the source of a delivery
+// that could not be mapped to one.
+func fromWords(l *deadletter.Letter) string {
+	if l.Delivery != nil {
+		return "source " + l.Delivery.Source
+	}
+	return l.Project()
 }
 
 // firstOf is the first few items and how many more there are.
