@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -48,12 +49,12 @@ func isStored(err error) bool {
 // newServers returns the asynq servers of a worker: c.Servers for the intake
 // and one for calls. Every intake server serves both queues, the urgent one
 // first: while it is empty the gate says so, and that costs no round trip.
-func newServers(c Config, rdb redis.UniversalClient, log zerolog.Logger) (intakes []*asynq.Server, calls *asynq.Server) {
+func newServers(c Config, rdb redis.UniversalClient, away *redisaway.Watch, log zerolog.Logger) (intakes []*asynq.Server, calls *asynq.Server) {
 	base := asynq.Config{
 		RetryDelayFunc: retryDelay,
 		IsFailure:      isFailure,
 		ErrorHandler:   errorLog(log),
-		Logger:         newQuietLog(asynqLog{log}),
+		Logger:         newQuietLog(asynqLog{log}, away.Away),
 		LogLevel:       asynq.WarnLevel,
 		// What is still running then is put back into its queue.
 		ShutdownTimeout: c.Timeout + leaseMargin,

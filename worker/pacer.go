@@ -27,6 +27,7 @@ type pacer struct {
 	wakeups   chan struct{} // of capacity 1: something may be served earlier than thought
 	ended     chan struct{} // of capacity 1: a call of this process ended
 	calls     sync.WaitGroup
+	away      func() bool // whether Redis is known not to answer; nil: unknown
 	log       zerolog.Logger
 	trouble   zerolog.Logger // a line a second at most: all calls under way meet the same
 
@@ -68,7 +69,9 @@ func (p *pacer) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			p.log.Error().Err(err).Dur("retry_in_ms", failing).Msg("claim")
+			if p.away == nil || !p.away() { // its watch says so
+				p.log.Error().Err(err).Dur("retry_in_ms", failing).Msg("claim")
+			}
 			if !sleep(ctx, failing) {
 				return
 			}

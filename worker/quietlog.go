@@ -12,6 +12,7 @@ import (
 // worker says the same, over and over, while Redis is away.
 type quietLog struct {
 	asynq.Logger
+	away func() bool // while Redis is away its watch says so, and asynq nothing
 	mu   sync.Mutex
 	told map[string]time.Time // bounded by mostTold
 }
@@ -21,8 +22,8 @@ const (
 	mostTold = 256
 )
 
-func newQuietLog(l asynq.Logger) *quietLog {
-	return &quietLog{Logger: l, told: map[string]time.Time{}}
+func newQuietLog(l asynq.Logger, away func() bool) *quietLog {
+	return &quietLog{Logger: l, away: away, told: map[string]time.Time{}}
 }
 
 // Warn tells a warning that was not told lately.
@@ -40,6 +41,9 @@ func (q *quietLog) Error(args ...any) {
 }
 
 func (q *quietLog) isNew(line string, now time.Time) bool {
+	if q.away() {
+		return false
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if at, ok := q.told[line]; ok && now.Sub(at) < sameLine {

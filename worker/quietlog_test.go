@@ -14,7 +14,7 @@ import (
 func TestQuietLog_TellsALineOnceInAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
-		q := newQuietLog(asynqLog{log: zerolog.New(&out)})
+		q := newQuietLog(asynqLog{log: zerolog.New(&out)}, func() bool { return false })
 		said := func() int { return strings.Count(out.String(), "\n") }
 		for range 100 {
 			q.Error("Dequeue error: ", "READONLY")

@@ -102,9 +102,10 @@ func isRefusal(err error) bool {
 	return ok && !strings.HasPrefix(reply.Error(), "NOSCRIPT")
 }
 
-// awaitRedis waits until Redis answers, with a message at each try that fails.
+// awaitRedis waits until Redis answers, with a message at each try that fails unless
+// away says that there has been one.
 // It returns early with the context's error.
-func awaitRedis(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logger) error {
+func awaitRedis(ctx context.Context, rdb redis.UniversalClient, away func() bool, log zerolog.Logger) error {
 	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := rdb.Ping(ctx).Err()
 		if err == nil {
@@ -113,7 +114,9 @@ func awaitRedis(ctx context.Context, rdb redis.UniversalClient, log zerolog.Logg
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		log.Error().Err(plainNetError(err)).Dur("retry_in_ms", wait).Msg("Redis does not answer: waiting for it (is redis.url right?)")
+		if !away() {
+			log.Error().Err(plainNetError(err)).Dur("retry_in_ms", wait).Msg("Redis does not answer: waiting for it (is redis.url right?)")
+		}
 		if !sleep(ctx, wait) {
 			return ctx.Err()
 		}

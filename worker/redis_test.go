@@ -124,7 +124,7 @@ func TestAwaitRedis_WaitsAndSaysSo(t *testing.T) {
 		var logs logBuffer
 		down := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 		start := time.Now()
-		err := awaitRedis(t.Context(), &pinger{failures: 7, err: errors.Join(errors.New("pool"), down)}, zerolog.New(&logs))
+		err := awaitRedis(t.Context(), &pinger{failures: 7, err: errors.Join(errors.New("pool"), down)}, func() bool { return false }, zerolog.New(&logs))
 		require.NoError(t, err)
 		// 0.5, 1, 2, 4, 8, 10, 10 s
 		assert.Equal(t, 35500*time.Millisecond, time.Since(start))
@@ -137,7 +137,7 @@ func TestAwaitRedis_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(3*time.Second, cancel)
-		err := awaitRedis(ctx, &pinger{failures: 1000, err: io.EOF}, zerolog.Nop())
+		err := awaitRedis(ctx, &pinger{failures: 1000, err: io.EOF}, func() bool { return false }, zerolog.Nop())
 		require.ErrorIs(t, err, context.Canceled)
 		assert.NoError(t, nilIfCancelled(err))
 		assert.ErrorIs(t, nilIfCancelled(io.EOF), io.EOF)

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/edgepurge/edgepurge/internal/queues"
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -20,6 +21,7 @@ type sweep struct {
 	pacers    map[string]*pacer
 	gate      *gate
 	reclaimer *queues.Reclaimer
+	away      *redisaway.Watch
 	metrics   *metrics
 	log       zerolog.Logger
 
@@ -185,7 +187,7 @@ func (s *sweep) every(ctx context.Context, interval time.Duration, what string, 
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && !failing {
+		if err != nil && !failing && !s.away.Away() {
 			s.log.Error().Err(err).Msg(what)
 		}
 		failing = err != nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/internal/redisacl"
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
@@ -31,6 +32,7 @@ type Worker struct {
 	sweep    *sweep
 	gate     *gate
 	cutoff   *cutoff
+	away     *redisaway.Watch
 	slots    chan struct{} // one for each call in hand
 	recent   *recent
 	unknown  *unknowns
@@ -65,6 +67,8 @@ func New(c Config, o Options) (*Worker, error) {
 		return nil, err
 	}
 	gate, cutoff := newGate(), newCutoff()
+	away := redisaway.New(o.Log)
+	o.Redis.AddHook(away)
 	o.Redis.AddHook(cutoff)
 	o.Redis.AddHook(gate) // before the pause: an answer of the gate's is no success of Redis's
 	o.Redis.AddHook(&errorPause{})
@@ -84,15 +88,17 @@ func New(c Config, o Options) (*Worker, error) {
 	pacers := map[string]*pacer{}
 	for name, a := range accounts {
 		pacers[name] = newPacer(a, l, &call, slots, o.Log)
+		pacers[name].away = away.Away
 	}
 	return &Worker{
 		config: c, rdb: o.Redis, log: o.Log, accounts: accounts,
 		intake:   &intake{lanes: l, accounts: accounts, archive: letters, unknown: unknown, metrics: m, tracer: traces, log: o.Log},
 		attempts: &attempts{caller: call, accounts: accounts, unknown: unknown},
 		pacers:   pacers,
-		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, reclaimer: queues.NewReclaimer(o.Redis), metrics: m, log: o.Log, strangers: map[string]bool{}},
+		sweep:    &sweep{lanes: l, archive: letters, pacers: pacers, gate: gate, reclaimer: queues.NewReclaimer(o.Redis), away: away, metrics: m, log: o.Log, strangers: map[string]bool{}},
 		gate:     gate,
 		cutoff:   cutoff,
+		away:     away,
 		slots:    slots,
 		recent:   call.recent,
 		unknown:  unknown,
@@ -118,7 +124,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.await(&parts)
 	defer stop()
 
-	if err := awaitRedis(ctx, w.rdb, w.log); err != nil {
+	if err := awaitRedis(ctx, w.rdb, w.away.Away, w.log); err != nil {
 		return nilIfCancelled(err)
 	}
 	tellMissingRights(ctx, w.rdb, w.rights(), w.log)
@@ -152,7 +158,7 @@ func (w *Worker) startServers(ctx context.Context, parts *sync.WaitGroup) error 
 		return nil
 	}
 	// Intake: requests become pending items. Calls: retries, splits, dead letters.
-	intakes, calls := newServers(w.config, w.rdb, w.log)
+	intakes, calls := newServers(w.config, w.rdb, w.away, w.log)
 	for _, s := range intakes {
 		if err := start(s, handler(tasks.TypeRequest, w.intake, w.intake.bury), "intake"); err != nil {
 			return err

@@ -31,6 +31,7 @@ type fleetMetrics struct {
 	rdb     redis.UniversalClient
 	letters *deadletter.Box
 	log     zerolog.Logger
+	away    func() bool // whether it is known that Redis does not answer; nil: unknown
 
 	up      prometheus.Gauge
 	tasks   *prometheus.GaugeVec
@@ -86,7 +87,7 @@ func (f *fleetMetrics) run(ctx context.Context) error {
 		}
 		if err != nil {
 			f.up.Set(0)
-			if !failing {
+			if !failing && (f.away == nil || !f.away()) {
 				f.log.Warn().Err(err).Msg("the metrics of the fleet are old: Redis could not be read")
 			}
 		} else {

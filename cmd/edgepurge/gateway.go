@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 )
 
 func newGatewayCommand(a *app) *cobra.Command {
@@ -91,6 +92,9 @@ func (a *app) runGateway(ctx context.Context) error {
 		return err
 	}
 	defer p.close(ctx)
+	away := redisaway.New(p.log)
+	p.rdb.AddHook(away)
+	p.fleet.away = away.Away
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err

@@ -52,6 +52,7 @@ var rules = []rule{
 	{packages: "internal/local", stdlib: true},
 	{packages: "internal/early", stdlib: true}, // the less it imports, the earlier it is
 	{packages: "internal/redisacl"},
+	{packages: "internal/redisaway"},
 	{packages: "internal/redisgroup"},
 	{packages: "internal/receipt", stdlib: true},
 	{packages: "internal/spans"},
