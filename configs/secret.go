@@ -3,6 +3,7 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -148,6 +149,11 @@ func (r *reader) resolve(ref reference) (string, error) {
 	path := ref.path
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.dir, path)
+	}
+	// A pipe has nothing until someone writes, and to open it waits for that: no
+	// signal would end the program.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file but a pipe, a device or a folder: keep the secret in a file", path)
 	}
 	data, err := readBounded(path, maxSecretBytes)
 	if err != nil {

@@ -1,11 +1,14 @@
 package configs
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -119,4 +122,27 @@ func TestReadBounded(t *testing.T) {
 	require.EqualError(t, err, path+" is larger than 4 bytes")
 	_, err = readBounded(path+"x", 4)
 	assert.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// A pipe that nobody writes to would keep the program from starting, and from
+// ending.
+func TestSecret_NoRegularFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	for _, path := range []string{pipe, dir, "/dev/zero"} {
+		file := written(t, "accounts: [{name: a, token: \"file:"+path+"\"}]\n")
+		done := make(chan string, 1)
+		go func() {
+			c, err := Load(file, func(string) string { return "" })
+			done <- fmt.Sprint(err, c.RequireTokens())
+		}()
+		select {
+		case got := <-done:
+			assert.Contains(t, got, "is not a regular file")
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "waits for a pipe", path)
+		}
+	}
 }

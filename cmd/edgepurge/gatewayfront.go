@@ -47,7 +47,11 @@ var _ http.Handler = (*front)(nil)
 
 // ServeHTTP implements http.Handler.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.handler(r).ServeHTTP(w, r)
+	if strings.HasPrefix(r.URL.Path, webhook.Prefix) { // they bound their bodies themselves
+		f.hooks.ServeHTTP(w, r)
+		return
+	}
+	withoutWaiting(f.handler(r)).ServeHTTP(w, r)
 }
 
 func (f *front) handler(r *http.Request) http.Handler {
