@@ -41,7 +41,7 @@ func (a *account) isTooMuch(n *atomic.Int64) bool {
 const leaseMargin = 5 * time.Second
 
 func newAccounts(c Config) (map[string]*account, error) {
-	accounts := map[string]*account{}
+	accounts := bareAccounts(c)
 	for _, a := range c.Accounts {
 		client, err := vercel.New(vercel.Config{
 			BaseURL: c.VercelURL, Token: a.Token, TeamID: a.TeamID, Slug: a.Slug, Timeout: c.Timeout,
@@ -49,7 +49,16 @@ func newAccounts(c Config) (map[string]*account, error) {
 		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", a.Name, err)
 		}
-		accounts[a.Name] = &account{Account: a, client: client, timeout: c.Timeout, projects: map[string]Project{}}
+		accounts[a.Name].client = client
+	}
+	return accounts, nil
+}
+
+// bareAccounts returns the accounts without clients: what paces them.
+func bareAccounts(c Config) map[string]*account {
+	accounts := map[string]*account{}
+	for _, a := range c.Accounts {
+		accounts[a.Name] = &account{Account: a, timeout: c.Timeout, projects: map[string]Project{}}
 	}
 	projects := c.Projects
 	if len(projects) == 0 && len(c.Accounts) == 1 {
@@ -65,7 +74,7 @@ func newAccounts(c Config) (map[string]*account, error) {
 			a.projects[p.Project] = p
 		}
 	}
-	return accounts, nil
+	return accounts
 }
 
 // accountOf returns the account that covers a project, or nil.

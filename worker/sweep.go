@@ -77,11 +77,17 @@ func (s *sweep) wake(account string) {
 // due wakes the accounts whose hint has come, in case a wake-up was lost.
 func (s *sweep) due(ctx context.Context) error {
 	accounts, err := s.lanes.Due(ctx)
+	if err != nil {
+		return err
+	}
 	for _, a := range accounts {
 		s.wake(a)
+	}
+	all, err := s.lanes.Accounts(ctx)
+	for _, a := range all {
 		if s.pacers[a] == nil && !s.strangers[a] {
 			s.strangers[a] = true
-			s.log.Warn().Str("account", a).Msg("Redis has purges or holds of an account that this configuration lacks: they wait until a worker has it")
+			s.log.Warn().Str("account", a).Msg("Redis has purges or holds of an account that this configuration lacks: they wait until a worker has it, or until `edgepurge adopt` moves them")
 		}
 	}
 	return err
@@ -101,6 +107,7 @@ func (s *sweep) backlogs(ctx context.Context) error {
 			return err
 		}
 		s.fill(p.account, waiting)
+		s.logMoved(p.account, waiting)
 		limits, err := s.lanes.Limits(ctx, name, p.account.Budget.Per)
 		if err != nil {
 			return err
@@ -109,6 +116,30 @@ func (s *sweep) backlogs(ctx context.Context) error {
 	}
 	s.metrics.gauges.show(now, accounts, seen)
 	return nil
+}
+
+// logMoved says once of each project what still waits under the account it moved away from.
+func (s *sweep) logMoved(a *account, waiting map[string]lanes.Waiting) {
+	for project, w := range waiting {
+		now := accountOf(s.accounts(), project)
+		if key := a.Name + ":" + project; now != a && !s.strangers[key] {
+			s.strangers[key] = true
+			to := none
+			if now != nil {
+				to = now.Name
+			}
+			s.log.Warn().Str("project", project).Str("account", a.Name).Str("account_now", to).Int64("items", w.Items).
+				Msg("purges of a project wait under an account that does not cover it any more: they are called with its token, unless `edgepurge adopt --project` moves them")
+		}
+	}
+}
+
+func (s *sweep) accounts() map[string]*account {
+	all := map[string]*account{}
+	for name, p := range s.pacers {
+		all[name] = p.account
+	}
+	return all
 }
 
 // collapses applies the collapse rules to the lanes that no pacer claims from: a hold, the

@@ -96,6 +96,7 @@ func (a *app) check(ctx context.Context, offline bool) *report {
 		defer func() { _ = rdb.Close() }()
 		r.add(fine, "redis", "%s answers", redisurl.Redact(c.Redis.URL))
 		r.redis(ctx, rdb)
+		r.accounts(ctx, c, rdb)
 	}
 	r.vercel(ctx, c, offline)
 	return r

@@ -88,6 +88,8 @@ type status struct {
 	Queues      []overview.Queue   `json:"queues"`
 	DeadLetters map[string]int     `json:"dead_letters"` // by reason
 	Workers     []overview.Worker  `json:"workers"`
+	// Moved are projects of which something waits under an account that does not cover them.
+	Moved []movedProject `json:"moved_projects,omitempty"`
 }
 
 // readStatus reads all of it, one part after the other.
@@ -96,7 +98,7 @@ func readStatus(ctx context.Context, c configs.Config, rdb redis.UniversalClient
 	if err != nil {
 		return nil, err
 	}
-	s := &status{Now: o.Now, Accounts: o.Accounts, Queues: o.Queues, Workers: o.Workers, DeadLetters: map[string]int{}}
+	s := &status{Now: o.Now, Accounts: o.Accounts, Queues: o.Queues, Workers: o.Workers, DeadLetters: map[string]int{}, Moved: movedProjects(c, o.Accounts)}
 	if slices.ContainsFunc(s.Queues, func(q overview.Queue) bool { return q.Archived > 0 }) {
 		letters, err := deadletter.New(rdb, nil).List(ctx, deadletter.Filter{})
 		if err != nil {

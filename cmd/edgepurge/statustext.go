@@ -20,6 +20,9 @@ func (s *status) String() string {
 		writeAccount(&b, &s.Accounts[i], s.Now)
 		b.WriteString("\n")
 	}
+	for _, m := range s.Moved {
+		fmt.Fprintf(&b, "%s\n\n", plain(m.String()))
+	}
 	t := newTable(&b)
 	row(t, "QUEUE", "PENDING", "ACTIVE", "RETRY", "SCHEDULED", "DEAD")
 	for _, q := range s.Queues {
@@ -67,6 +70,9 @@ func writeAccount(w io.Writer, a *overview.Account, now time.Time) {
 		fmt.Fprint(w, " (not in this configuration; budget as by default)")
 	}
 	fmt.Fprintln(w)
+	if text := leftovers(a); text != "" {
+		fmt.Fprintf(w, "  left over  %s\n", plain(text))
+	}
 	fmt.Fprintf(w, "  budget     %s\n", budgetLine(&a.Budget))
 	fmt.Fprintf(w, "  in flight  %d of %s\n", len(a.InFlight), count(a.InFlightMax, "call"))
 	if a.PausedUntil != nil {

@@ -79,6 +79,21 @@ type Flight struct {
 // Read reads all of it: the accounts of the settings and then those that only
 // Redis knows, which rest stands for.
 func Read(ctx context.Context, rdb redis.UniversalClient, accounts []Settings, rest Settings) (*Overview, error) {
+	o, err := ReadAccounts(ctx, rdb, accounts, rest)
+	if err != nil {
+		return nil, err
+	}
+	if o.Queues, err = ReadQueues(ctx, rdb); err != nil {
+		return nil, err
+	}
+	if o.Workers, err = ReadWorkers(asynq.NewInspectorFromRedisClient(rdb)); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// ReadAccounts is Read without queues and workers.
+func ReadAccounts(ctx context.Context, rdb redis.UniversalClient, accounts []Settings, rest Settings) (*Overview, error) {
 	o := &Overview{}
 	l := lanes.New(rdb)
 	names, err := AccountNames(ctx, l, accounts)
@@ -97,12 +112,6 @@ func Read(ctx context.Context, rdb redis.UniversalClient, accounts []Settings, r
 		}
 		o.Now = s.Now.UTC()
 		o.Accounts = append(o.Accounts, accountOf(name, i >= 0, settings, &s))
-	}
-	if o.Queues, err = ReadQueues(ctx, rdb); err != nil {
-		return nil, err
-	}
-	if o.Workers, err = ReadWorkers(asynq.NewInspectorFromRedisClient(rdb)); err != nil {
-		return nil, err
 	}
 	return o, nil
 }

@@ -83,6 +83,9 @@ var Worker = Rights{
 // Collapsing is what a Worker with collapse rules needs besides.
 var Collapsing = Rights{Commands: []string{"zscan"}}
 
+// Adopting is what `edgepurge adopt` needs besides an Operator's rights.
+var Adopting = Rights{Commands: []string{"pttl", "zmscore"}}
+
 // Operator is what the command line needs: purge, status, hold, dead and check.
 var Operator = Rights{
 	Commands: slices.Concat(OldProducer.Commands, []string{

@@ -33,10 +33,14 @@ type View struct {
 	// Waits tells that lanes wait, be it where an older version of the worker left them
 	// and Peek does not look: see Survey.
 	Waits bool
+	// InFlight says that calls are under way: if their workers die, their items come back.
+	InFlight bool
 }
 
-// Idle reports whether nothing of the account is pending or held.
-func (v View) Idle() bool { return len(v.Ready) == 0 && v.Next.IsZero() && !v.Held && !v.Waits }
+// Idle reports whether nothing of the account is pending, in flight or held.
+func (v View) Idle() bool {
+	return len(v.Ready) == 0 && v.Next.IsZero() && !v.Held && !v.Waits && !v.InFlight
+}
 
 // One Peek reads the ready lanes of so many projects a priority, those whose turn came
 // first, and so many lanes of each: the second one may go while a look at the first is
@@ -51,12 +55,15 @@ const (
 func (l *Lanes) Peek(ctx context.Context, account string) (View, error) {
 	k := keysOf(account)
 	names := []string{k.ready(tasks.Urgent), k.ready(tasks.Normal), k.ready(tasks.Bulk)}
-	names = append(append(names, k.lines()...), k.hold())
+	names = append(append(names, k.lines()...), k.hold(), k.inflight())
 	reply, err := peekScript.Run(ctx, l.rdb, names, peekProjects, peekLanes).Slice()
 	if err != nil {
 		return View{}, fmt.Errorf("peek at account %s: %w", account, err)
 	}
-	view := View{Now: millis(reply[0]), Next: millis(reply[1]), Held: integer(reply[3]) == 1, Waits: integer(reply[5]) > 0}
+	view := View{
+		Now: millis(reply[0]), Next: millis(reply[1]), Held: integer(reply[3]) == 1, Waits: integer(reply[5]) > 0,
+		InFlight: integer(reply[6]) == 1,
+	}
 	if text, _ := reply[4].(string); text != "" {
 		h, err := decodeHold(ScopeAccount, text)
 		if err != nil {

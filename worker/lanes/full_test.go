@@ -44,6 +44,27 @@ var fullCases = map[string]onFull{
 		r.open("r", 1)
 		return func() error { _, err := r.Take(r.ctx(), "acme", "r", "task", 0); return err }
 	}},
+	"adopt": {refused: true, prepare: func(r *rig) func() error {
+		r.absorb(normal, "a")
+		to := r.pace
+		to.Account = "other"
+		_, err := r.Absorb(r.ctx(), to, Absorption{Request: "twin", Lane: bulk, Items: []string{"a"}})
+		require.NoError(r.t, err) // it moves up: without more, the script would begin with a removal
+		return func() error { _, err := r.Adopt(r.ctx(), "acme", to, normal); return err }
+	}},
+	"parcel": {prepare: func(r *rig) func() error {
+		r.absorb(normal, "a")
+		return func() error {
+			k := keysOf("acme")
+			return parcelScript.Run(r.ctx(), r.rdb, []string{k.pending(normal), k.again(normal), k.receipts(normal), k.origins(normal), k.failed(normal)}, 1).Err()
+		}
+	}},
+	"give": {prepare: func(r *rig) func() error {
+		return func() error { // a lane that is empty leaves the index
+			_, err := r.Adopt(r.ctx(), "acme", r.pace, normal)
+			return err
+		}
+	}},
 	"peek": {prepare: func(r *rig) func() error {
 		r.absorb(normal, "a")
 		return func() error { _, err := r.Peek(r.ctx(), "acme"); return err }

@@ -69,7 +69,7 @@ func TestInvariant5_ACrowdIsServedInOrder(t *testing.T) {
 		r.claim(first)
 	}
 	assert.Empty(t, r.peek().Ready)
-	assert.True(t, r.peek().Idle())
+	assert.False(t, r.peek().Waits, "all of it was claimed")
 }
 
 // More projects than one look reads, each with more lanes than are served meanwhile: each
@@ -276,7 +276,7 @@ func TestSurvey_OlderWorkers(t *testing.T) {
 			}
 		}
 		assert.Empty(r.t, r.status().Lanes)
-		assert.True(r.t, r.peek().Idle())
+		assert.False(r.t, r.peek().Waits, "all of it was claimed")
 		assert.Zero(r.t, r.rdb.Exists(r.ctx(), k.order(), k.turn(tasks.Normal), k.ahead()).Val(), "nothing is left behind")
 	})
 }

@@ -27,6 +27,9 @@ var (
 	buryScript    = script("bury")
 	settleScript  = script("settle")
 	reofferScript = script("reoffer")
+	parcelScript  = script("parcel")
+	adoptScript   = script("adopt")
+	giveScript    = script("give")
 
 	backlogScript  = script("backlog")
 	collapseScript = script("collapse")

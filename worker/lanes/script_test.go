@@ -76,6 +76,7 @@ func TestScripts_TouchOnlyTheirKeys(t *testing.T) {
 		"restore": restoreScript, "finish": finishScript, "pause": pauseScript, "hold": holdScript,
 		"take": takeScript, "bury": buryScript, "settle": settleScript,
 		"backlog": backlogScript, "collapse": collapseScript, "reoffer": reofferScript, "offer": offerScript, "survey": surveyScript,
+		"parcel": parcelScript, "adopt": adoptScript, "give": giveScript, "release": releaseScript,
 	} {
 		passed, ran := g.keys[s.Hash()]
 		assert.True(t, ran, "the tour runs %s", name)
@@ -151,6 +152,19 @@ func tour(r *rig) {
 	r.refused(inProject("nothing"), RefusedEmpty)
 	_, err = r.Release(r.ctx(), "acme", ScopeProject("prj"))
 	require.NoError(r.t, err)
+	tourAdopt(r)
+}
+
+func tourAdopt(r *rig) {
+	r.open("adopted", 1)
+	lane := inProject("moved")
+	r.ask(Absorption{Lane: lane, Items: []string{"a"}, Receipt: "adopted", Rebound: time.Hour})
+	r.ask(Absorption{Lane: lane, Items: []string{"a", "b"}, Settle: time.Hour, Rebound: time.Hour})
+	to := r.pace
+	to.Account = "other"
+	n, err := r.Adopt(r.ctx(), "acme", to, lane)
+	require.NoError(r.t, err)
+	require.Equal(r.t, 2, n)
 }
 
 func tourReceipts(r *rig) {

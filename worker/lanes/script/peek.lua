@@ -1,6 +1,7 @@
 -- peek(): which lanes may be served now, when the next one may, whether there is any hold,
--- the one of the account, and whether anything waits at all. Of each project it looks at the first lanes in line.
--- KEYS ready x3, turn x3, order, ahead, served, hold
+-- the one of the account, whether anything waits at all, and whether any call is in
+-- flight. Of each project it looks at the first lanes in line.
+-- KEYS ready x3, turn x3, order, ahead, served, hold, inflight
 -- ARGV most projects a priority, most lanes a project
 local order, ahead, served = KEYS[7], KEYS[8], KEYS[9]
 --#include time
@@ -64,4 +65,4 @@ for i = 1, #passing do
 end
 first_after(ahead)
 return { ms(now), ms(next_at < math.huge and next_at or 0), lanes, any_hold,
-  redis.call('HGET', KEYS[10], 'account') or '', waits }
+  redis.call('HGET', KEYS[10], 'account') or '', waits, redis.call('EXISTS', KEYS[11]) }
