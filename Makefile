@@ -59,7 +59,7 @@ compare: ## put edgepurge beside asynq's own ways and BullMQ, ten minutes; needs
 .PHONY: chaos
 chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run
 	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 30m \
-		-chaos.duration $(STORM) -chaos.seed $(SEED) -chaos.rate 650 -chaos.hurry=false
+		-chaos.duration $(STORM) -chaos.seed $(SEED) -chaos.rate 650 -chaos.hurry=false -chaos.lanes 10000
 
 .PHONY: soak
 soak: ## run a worker for SOAK (5m) under steady load and mild faults; nothing may grow

@@ -34,8 +34,8 @@ func TestChaos(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("replay with: go test ./internal/chaos -run 'TestChaos$' -v -chaos.seed %d -chaos.duration %s -chaos.workers %d -chaos.rate %g -chaos.faults %q -chaos.lanes %d",
-		*seed, *length, *fleet, *rate, *faults, *laneCount)
+	t.Logf("replay with: go test ./internal/chaos -run 'TestChaos$' -v -chaos.seed %d -chaos.duration %s -chaos.workers %d -chaos.rate %g -chaos.faults %q -chaos.lanes %d -chaos.hurry=%t",
+		*seed, *length, *fleet, *rate, *faults, *laneCount, *hurry)
 	c := usual()
 	c.durable = true
 	c.project = "shop"
@@ -47,11 +47,12 @@ func TestChaos(t *testing.T) {
 	w := newStorm(t, s, *fleet)
 	n := int(*rate * length.Seconds())
 	load := s.produce(t.Context(), 8, n, *rate, func(i int) tasks.Purge { return traffic(*seed, i) })
-	w.rage(t.Context(), schedule(*seed, *length, *fleet, chosen(*faults)))
+	w.rage(t.Context(), schedule(*seed, *length, *fleet, chosen(*faults, *hurry)))
 	load.end(t)
 	w.calm()
 	before := time.Now()
-	s.drain(t, time.Minute+asynqLease, *hurry)
+	lanes := time.Duration(*laneCount) * 2 * time.Second / time.Duration(s.calls) // a call each
+	s.drain(t, time.Minute+asynqLease+lanes, *hurry)
 	drained := time.Since(before)
 
 	o := outcome{storm: w, Report: s.check(t), stalls: s.stuck(t), journal: s.api.Journal(), letters: map[string]int{}, drained: drained}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"syscall"
 	"testing"
@@ -178,5 +179,46 @@ func TestRollingRestart_AddsProjectAndAccount(t *testing.T) {
 	s.drain(t, time.Minute, true)
 	s.assertKept(t, s.check(t))
 	s.assertMoved(t)
+	assert.Empty(t, s.letters(t))
+}
+
+// A project with one purge is not passed by one with thousands of lanes.
+func TestManyLanes_StarveNoProject(t *testing.T) {
+	t.Parallel()
+	const many = 10_000
+	c := usual()
+	c.calls = 20
+	s := newSite(t, c)
+	s.askForDeadlines(t, "lanes", "crowd", many).end(t)
+	s.worker(t)
+	await(t, 2*time.Minute, "all lanes wait", func() bool { return s.backlog(t).Waiting == 0 })
+	before := len(s.api.Journal())
+	for i := range 5 {
+		item := fmt.Sprint("lone-", i)
+		require.NoError(t, s.ask(t.Context(), one(item, item)))
+		await(t, time.Minute, "the lone purge", func() bool { return s.purged(item) })
+	}
+	after := s.api.Journal()[before:]
+	t.Logf("5 purges of one project went within %d calls, beside %d lanes of another", len(after), many)
+	terms := s.terms()
+	terms.Bound = 0 // the crowd takes minutes
+	terms.Passes = c.calls
+	assert.Empty(t, history.Stuck(s.ledger.all(), calls(s.api.Journal()), nil, terms))
+}
+
+// A request in asynq's active list, whose lease is gone, is taken back by a worker that
+// lives, 35 s later: asynq itself looks at leases only.
+func TestOrphan_IsTakenIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, usual())
+	s.worker(t)
+	require.NoError(t, s.ask(t.Context(), one("first", "post-1")))
+	await(t, 20*time.Second, "the worker works", func() bool { return s.purged("post-1") })
+	s.orphaned(t, one("orphan", "orphan"))
+	at := time.Now()
+	await(t, 90*time.Second, "the orphan's call", func() bool { return s.purged("orphan") })
+	t.Logf("called %s later", time.Since(at).Round(100*time.Millisecond))
+	s.drain(t, 20*time.Second, false)
+	s.assertKept(t, s.check(t))
 	assert.Empty(t, s.letters(t))
 }
