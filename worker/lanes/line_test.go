@@ -153,16 +153,19 @@ func TestSpread_MaxDelayOfALaneInACrowd(t *testing.T) {
 // What waits because of a slow pace goes as soon as a worker of a faster one looks, and
 // so does what is new.
 func TestPace_ChangeActsOnWhatWaits(t *testing.T) {
-	slow, fast := func(p *Pace) {}, func(p *Pace) {}
+	unlimited := func(*Pace) {}
 	for _, c := range []struct {
 		name       string
 		slow, fast func(*Pace)
 	}{
 		{"spread", func(p *Pace) { p.Rate, p.Burst = 0.02, 1 }, func(p *Pace) { p.Rate, p.Burst = 1000, 1000 }},
-		{"spread taken away", func(p *Pace) { p.Rate, p.Burst = 0.02, 1 }, fast},
-		{"linger", func(p *Pace) { p.Linger = time.Hour }, slow},
-		{"max_delay", func(p *Pace) { p.Rate, p.Burst, p.MaxDelay = 0.001, 1, 24*time.Hour },
-			func(p *Pace) { p.Rate, p.Burst, p.MaxDelay = 0.001, 1, time.Second }},
+		{"spread taken away", func(p *Pace) { p.Rate, p.Burst = 0.02, 1 }, unlimited},
+		{"linger", func(p *Pace) { p.Linger = time.Hour }, unlimited},
+		{
+			"max_delay",
+			func(p *Pace) { p.Rate, p.Burst, p.MaxDelay = 0.001, 1, 24*time.Hour },
+			func(p *Pace) { p.Rate, p.Burst, p.MaxDelay = 0.001, 1, time.Second },
+		},
 	} {
 		for _, again := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/asked for more: %t", c.name, again), func(t *testing.T) {
