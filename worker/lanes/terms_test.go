@@ -275,7 +275,7 @@ func TestTerms_OfTasks(t *testing.T) {
 	claimed := time.UnixMilli(1_800_000_000_000)
 	b := Batch{Items: []string{"a", "b"}, ClaimedAt: claimed, Due: claimed.Add(-time.Hour), Terms: Terms{[]int{0, 5}, []int{60000}}}
 	text := b.EncodeTerms()
-	assert.Equal(t, `{"due":1799996400000,"after":[0,5],"rebounds":[60000]}`, text)
+	assert.JSONEq(t, `{"due":1799996400000,"after":[0,5],"rebounds":[60000]}`, text)
 	got := Batch{Items: b.Items, ClaimedAt: claimed, Due: claimed}
 	got.DecodeTerms(text)
 	assert.Equal(t, b, got)
