@@ -103,13 +103,24 @@ func (c *caller) done(ctx context.Context, a *account, b lanes.Batch, attempt in
 	if j.Exhausted == 0 {
 		return nil
 	}
-	return c.lanes.PauseIfAhead(ctx, a.pace(b.Lane), j.Exhausted)
+	return c.lanes.PauseIfAhead(ctx, a.pace(b.Lane), min(j.Exhausted, longestPause(a.Budget.Per)))
+}
+
+// pauseOf is how long the account pauses after a 429, and logs it.
+func (c *caller) pauseOf(a *account, j Judgment) time.Duration {
+	pause := pauseAfter(j.After, a.Budget.Per, random())
+	line := c.log.Warn().Str("account", a.Name).Dur("pause_ms", pause).Int("limit", j.Limit)
+	if j.After > longestPause(a.Budget.Per) {
+		line.Dur("asked_ms", j.After).Msg("rate limited by Vercel for longer than is believed: the account pauses, then one call asks again")
+		return pause
+	}
+	line.Msg("rate limited by Vercel: the account pauses")
+	return pause
 }
 
 // wait pauses the account as a 429 asks and hands the items back.
 func (c *caller) wait(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
-	pause := pauseAfter(j.After, a.Budget.Per, random())
-	c.log.Warn().Str("account", a.Name).Dur("pause_ms", pause).Int("limit", j.Limit).Msg("rate limited by Vercel: the account pauses")
+	pause := c.pauseOf(a, j)
 	if err := c.lanes.PauseLimited(ctx, a.pace(b.Lane), pause, j.Limit); err != nil {
 		return err
 	}

@@ -177,7 +177,9 @@ func TestRetryAfter_IsAFloorOfEveryAttempt(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		const asked = 9 * time.Second
 		api := answering(t, &reply{status: http.StatusServiceUnavailable, header: map[string]string{"Retry-After": "9"}})
-		l := newLab(t, testConfig(api.URL), rdb)
+		config := testConfig(api.URL)
+		config.Accounts[0].Retry.Cap = asked // more is not respected
+		l := newLab(t, config, rdb)
 		l.absorb("x")
 		b := l.claimNow("b")
 		at := time.Now()

@@ -33,11 +33,33 @@ func (s *status) String() string {
 		row(t, name, q.Pending, q.Active, q.Retry, q.Scheduled, q.Archived)
 	}
 	_ = t.Flush() // into memory
+	s.writeTries(&b)
 	b.WriteString("\n")
 	s.writeDead(&b)
 	s.writeWorkers(&b)
 	return b.String()
 }
+
+// writeTries says until when calls wait for another attempt, with the day.
+func (s *status) writeTries(w io.Writer) {
+	for _, q := range s.Queues {
+		if q.NextTry == nil || q.LastTry == nil {
+			continue
+		}
+		fmt.Fprintf(w, "%s: %s to be tried again, the next %s", plain(q.Queue), count(q.Retry+q.Scheduled, "task"), whenAndDay(*q.NextTry, s.Now))
+		if q.LastTry.After(*q.NextTry) {
+			fmt.Fprintf(w, ", the last %s", whenAndDay(*q.LastTry, s.Now))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func whenAndDay(t, now time.Time) string {
+	return when(t, now) + " (" + t.Local().Format(dayAndTime) + ")"
+}
+
+// dayAndTime is for moments that may be on another day.
+const dayAndTime = "Mon 2 Jan 15:04:05"
 
 func (s *status) writeDead(w io.Writer) {
 	total := 0
@@ -76,7 +98,7 @@ func writeAccount(w io.Writer, a *overview.Account, now time.Time) {
 	fmt.Fprintf(w, "  budget     %s\n", budgetLine(&a.Budget))
 	fmt.Fprintf(w, "  in flight  %d of %s\n", len(a.InFlight), count(a.InFlightMax, "call"))
 	if a.PausedUntil != nil {
-		fmt.Fprintf(w, "  paused     for another %s, until %s\n", brief(a.PausedUntil.Sub(now)), a.PausedUntil.Local().Format(time.TimeOnly))
+		fmt.Fprintf(w, "  paused     for another %s, until %s\n", brief(a.PausedUntil.Sub(now)), a.PausedUntil.Local().Format(dayAndTime))
 	}
 	for _, h := range a.Holds {
 		fmt.Fprintf(w, "  held       %s\n", holdLine(h, now))

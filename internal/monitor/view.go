@@ -123,7 +123,10 @@ func viewOf(s *snapshot, c *Config) *view {
 		v.Workers = append(v.Workers, fmt.Sprintf("%s, process %d, up %s", w.Host, w.PID, brief(s.Now.Sub(w.Started))))
 	}
 	for _, q := range s.Queues {
-		v.Queues = append(v.Queues, queueRow(q))
+		v.Queues = append(v.Queues, queueRow{
+			Queue: q.Queue, Pending: q.Pending, Active: q.Active, Retry: q.Retry, Scheduled: q.Scheduled,
+			Archived: q.Archived, Paused: q.Paused, Waited: q.Waited,
+		})
 	}
 	return v
 }

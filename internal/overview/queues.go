@@ -21,6 +21,10 @@ type Queue struct {
 	Scheduled int    `json:"scheduled"`
 	Archived  int    `json:"archived"`
 	Paused    bool   `json:"paused,omitempty"`
+	// NextTry and LastTry are when the first and the last of Retry and Scheduled run
+	// again; nil if there is none, or if Redis does not let us see.
+	NextTry *time.Time `json:"next_try,omitempty"`
+	LastTry *time.Time `json:"last_try,omitempty"`
 	// Waited is how long the oldest pending task has waited; 0 if none is pending.
 	Waited time.Duration `json:"-"`
 }
@@ -49,7 +53,38 @@ func ReadQueues(ctx context.Context, rdb redis.UniversalClient) ([]Queue, error)
 			Archived: s.Archived, Paused: s.Paused, Waited: s.Waited,
 		}
 	}
+	readTries(ctx, rdb, all)
 	return all, nil
+}
+
+// readTries fills in when the tasks that wait run again. It serves display alone, so
+// that a failure leaves it out.
+func readTries(ctx context.Context, rdb redis.UniversalClient, all []Queue) {
+	var replies []*redis.ZSliceCmd
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, q := range all {
+			for _, set := range []string{"retry", "scheduled"} {
+				key := queues.Key(q.Queue, set)
+				replies = append(replies, p.ZRangeWithScores(ctx, key, 0, 0), p.ZRangeWithScores(ctx, key, -1, -1))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return
+	}
+	for i, reply := range replies {
+		q := &all[i/4]
+		for _, z := range reply.Val() {
+			at := time.Unix(int64(z.Score), 0).UTC()
+			if q.NextTry == nil || at.Before(*q.NextTry) {
+				q.NextTry = &at
+			}
+			if q.LastTry == nil || at.After(*q.LastTry) {
+				q.LastTry = &at
+			}
+		}
+	}
 }
 
 // ReadWorkers lists the processes whose servers serve our queues.
