@@ -40,6 +40,7 @@ func compileProgram(field, text string, f *faults) *program {
 		f.add(field, "is not jq: %s%v", at, err)
 		return nil
 	}
+	bounded(query)
 	code, err := compileQuery(query)
 	if err != nil {
 		f.add(field, "is not jq: %s%v", mention(text, err), err)
@@ -59,7 +60,8 @@ func compileProgram(field, text string, f *faults) *program {
 }
 
 func compileQuery(query *gojq.Query) (*gojq.Code, error) {
-	return gojq.Compile(query, gojq.WithVariables([]string{"$h"}), gojq.WithIterFunction("tag", 1, 2, tagFunction))
+	options := append(boundFunctions(), gojq.WithVariables([]string{"$h"}), gojq.WithIterFunction("tag", 1, 2, tagFunction))
+	return gojq.Compile(query, options...)
 }
 
 // position writes where a byte of the expression stands.
