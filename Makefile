@@ -45,10 +45,11 @@ bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 
 	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime=1x -count=$(COUNT) -timeout=0 ./internal/bench >bench.out || { cat bench.out; exit 1; }
 	$(TOOL) benchstat bench.out
 
-.PHONY: bench-gateway flood
+.PHONY: flood
 flood: ## unproved bodies against every preset that proves by its body
-	EDGEPURGE_FLOOD=full go test ./cmd/edgepurge -run TestGateway_Flood -count=1 -v
+	EDGEPURGE_FLOOD=full EDGEPURGE_TEST_REDIS=require $(GO) test ./cmd/edgepurge -run TestGateway_Flood -count=1 -v
 
+.PHONY: bench-gateway
 bench-gateway: ## send 1,000 signed deliveries a second to a gateway, then as many as it takes beside a bare handler, a minute
 	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '^BenchmarkGateway$$' -benchtime=1x -timeout=5m ./cmd/edgepurge
 

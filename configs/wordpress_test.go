@@ -36,7 +36,7 @@ func playWordPress(t *testing.T, lines string) []sentByPHP {
 	}
 	file := filepath.Join(t.TempDir(), "edgepurge.php")
 	require.NoError(t, os.WriteFile(file, []byte(lines), 0o600))
-	out, err := exec.CommandContext(t.Context(), php, "-d", "display_errors=stderr", "testdata/wordpress/site.php", file).CombinedOutput() //nolint:gosec // php, as found
+	out, err := exec.CommandContext(t.Context(), php, "-d", "display_errors=stderr", "testdata/wordpress/site.php", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	var sent []sentByPHP
 	scanner := bufio.NewScanner(bytes.NewReader(out))

@@ -153,6 +153,7 @@ func TestHandler_RefusesBeforeTheBody(t *testing.T) {
 		require.NoError(t, err)
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
+		defer response.Body.Close()
 		assert.Equal(t, 401, response.StatusCode, preset)
 		assert.True(t, response.Close)
 		_, err = io.Copy(io.Discard, response.Body)

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,11 +58,15 @@ func TestEnvironments(t *testing.T) {
 		{"github", `{"ref":"refs/heads/main","commits":[{"added":["a"]}]}`, []string{"X-GitHub-Event", "push"}, []string{"main"}, ""},
 		{
 			"kontent", `{"notifications":[{"data":{"system":{"id":"a"}},"message":{"environment_id":"e1","object_type":"x","delivery_slot":"published"}}]}`,
-			nil, []string{"e2"}, "e1",
+			nil,
+			[]string{"e2"},
+			"e1",
 		},
 		{
 			"contentstack", `{"event":"publish","data":{"entry":{"uid":"a"},"environment":{"name":"staging"}}}`,
-			nil, []string{"production"}, "staging",
+			nil,
+			[]string{"production"},
+			"staging",
 		},
 	} {
 		h := compiled(t, source(t, test.preset, func(s *Source) { s.Override.Environments = test.widened }))
@@ -142,5 +145,5 @@ func TestBearer_Operation(t *testing.T) {
 	}
 	p := h.plan(t.Context(), Delivery{Body: []byte(`{"tags":["a"],"operation":"remove"}`)})
 	assert.ErrorContains(t, p.problem, `neither "delete" nor "invalidate"`)
-	assert.False(t, strings.Contains(p.problem.Error(), "\n"))
+	assert.NotContains(t, p.problem.Error(), "\n")
 }
