@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -130,15 +132,12 @@ func newDeadListCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer box.Close()
+			if asJSON {
+				return a.printLetters(cmd.Context(), box, f.at(time.Now()))
+			}
 			letters, err := box.List(cmd.Context(), f.at(time.Now()))
 			if err != nil {
 				return err
-			}
-			if asJSON {
-				if letters == nil {
-					letters = []deadletter.Letter{}
-				}
-				return a.printJSON(letters)
 			}
 			return a.listDead(letters)
 		},
@@ -148,7 +147,30 @@ func newDeadListCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) listDead(letters []deadletter.Letter) error {
+// printLetters prints letters with their payloads as one JSON list, a letter at a
+// time: together they may be gigabytes.
+func (a *app) printLetters(ctx context.Context, box *letterBox, f deadletter.Filter) error {
+	before, after := "[", "[]\n"
+	err := box.Each(ctx, f, func(l deadletter.Letter) error {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false) // as printJSON
+		e.SetIndent("  ", "  ")
+		if err := e.Encode(l); err != nil {
+			return fmt.Errorf("print %s: %w", l.ID, err)
+		}
+		a.printf("%s\n  %s", before, bytes.TrimSpace(b.Bytes()))
+		before, after = ",", "\n]\n"
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.printf("%s", after)
+	return nil
+}
+
+func (a *app) listDead(letters []deadletter.Summary) error {
 	if len(letters) == 0 {
 		a.printf("no dead letters\n")
 		return nil
@@ -157,14 +179,14 @@ func (a *app) listDead(letters []deadletter.Letter) error {
 	row(t, "ID", "QUEUE", "AGE", "REASON", "ACCOUNT", "PROJECT", "WHAT", "ITEMS", "ANSWER")
 	for i := range letters {
 		l := &letters[i]
-		row(t, l.ID, strings.TrimPrefix(l.Queue, "edgepurge-"), age(l, now), l.Reason, dash(l.Account()), dash(l.Project()),
-			what(l), size(l), shorten(l.Message, 100))
+		row(t, l.ID, strings.TrimPrefix(l.Queue, "edgepurge-"), age(l, now), l.Reason, dash(l.Account), dash(l.Project),
+			what(l), l.Items, shorten(l.Message, 100))
 	}
 	return t.Flush()
 }
 
 // age is how long ago the letter died.
-func age(l *deadletter.Letter, now time.Time) string {
+func age(l *deadletter.Summary, now time.Time) string {
 	if l.Died.IsZero() {
 		return "-"
 	}
@@ -172,16 +194,18 @@ func age(l *deadletter.Letter, now time.Time) string {
 }
 
 // what is operation and kind of a letter, such as "delete tag".
-func what(l *deadletter.Letter) string {
+func what(l *deadletter.Summary) string {
 	switch {
-	case l.Call != nil:
-		return fmt.Sprintf("%s %s", l.Operation(), l.Call.Lane.Kind)
-	case l.Request != nil:
-		return fmt.Sprintf("%s request", l.Operation())
-	case l.Delivery != nil:
-		return "webhook " + l.Delivery.Source
+	case l.Unreadable:
+		return "unreadable"
+	case l.Type == tasks.TypeCall:
+		return fmt.Sprintf("%s %s", l.Operation, l.Kind)
+	case l.Type == tasks.TypeRequest:
+		return fmt.Sprintf("%s request", l.Operation)
+	case l.Unverified:
+		return "webhook " + l.Source + ", not verified"
 	}
-	return "unreadable"
+	return "webhook " + l.Source
 }
 
 func dash(s string) string {
@@ -281,10 +305,16 @@ func (a *app) showDead(l *deadletter.Letter) error {
 	}
 	if d := l.Delivery; d != nil {
 		line("source", d.Source)
+		if d.Unverified {
+			line("verified", "no: it was taken in because of enforce: false")
+		}
 		for _, name := range slices.Sorted(maps.Keys(d.Header)) {
 			line("header", name+": "+strings.Join(d.Header[name], ", "))
 		}
 		line("body", string(d.Body))
+		if d.Clipped > 0 {
+			line("clipped", fmt.Sprintf("%d bytes of %d: the rest was not kept", len(d.Body), d.Clipped))
+		}
 	}
 	if l.Call != nil {
 		line("claimed", l.Call.ClaimedAt.Format(time.RFC3339))

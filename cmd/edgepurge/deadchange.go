@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/internal/deadletter"
-	"github.com/edgepurge/edgepurge/tasks"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
@@ -33,7 +32,7 @@ type deadChange struct {
 	// mustSay is set if the change cannot be undone: without a terminal it needs --yes.
 	mustSay bool
 	change  func(context.Context, *letterBox, deadletter.Key, *changed) error
-	after   func(context.Context, *letterBox, []deadletter.Letter) error
+	after   func(context.Context, *letterBox, []deadletter.Summary) error
 }
 
 // changed is what the command did, as --json prints it.
@@ -126,15 +125,15 @@ func (d *deadChange) run(cmd *cobra.Command, ids []string) error {
 
 // missingIDs lists the ids that were asked for and are not there. Another filter
 // may have left a letter out: that is for the user to see too.
-func missingIDs(ids []string, letters []deadletter.Letter) []string {
+func missingIDs(ids []string, letters []deadletter.Summary) []string {
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
-		return slices.ContainsFunc(letters, func(l deadletter.Letter) bool { return l.ID == id })
+		return slices.ContainsFunc(letters, func(l deadletter.Summary) bool { return l.ID == id })
 	})
 }
 
 // carryOut changes one letter after the other, tells how far it came and goes on
 // past the letters that fail.
-func (d *deadChange) carryOut(ctx context.Context, box *letterBox, letters []deadletter.Letter) error {
+func (d *deadChange) carryOut(ctx context.Context, box *letterBox, letters []deadletter.Summary) error {
 	var did changed
 	var faults []error
 	bar := d.app.progress(len(letters), d.verb)
@@ -147,7 +146,7 @@ func (d *deadChange) carryOut(ctx context.Context, box *letterBox, letters []dea
 			faults = append(faults, err)
 		default:
 			did.Letters++
-			did.Items += size(&letters[i])
+			did.Items += letters[i].Items
 		}
 		_ = bar.Add(1) // a bar that cannot be drawn stops nothing
 		if ctx.Err() != nil || len(faults) == maxChangeFaults {
@@ -201,10 +200,10 @@ func deleteLetter(ctx context.Context, box *letterBox, k deadletter.Key, _ *chan
 
 // tellHolds says which of the replayed letters' accounts are held: what was
 // replayed waits for that.
-func (a *app) tellHolds(ctx context.Context, box *letterBox, letters []deadletter.Letter) error {
+func (a *app) tellHolds(ctx context.Context, box *letterBox, letters []deadletter.Summary) error {
 	accounts := map[string]bool{}
 	for i := range letters {
-		if name := letters[i].Account(); name != "" {
+		if name := letters[i].Account; name != "" {
 			accounts[name] = true
 		}
 	}
@@ -219,14 +218,12 @@ func (a *app) tellHolds(ctx context.Context, box *letterBox, letters []deadlette
 	return nil
 }
 
-func size(l *deadletter.Letter) int { return len(l.Items(tasks.Tag)) + len(l.Items(tasks.SrcImage)) }
-
 // summary counts letters by reason for the question.
-func summary(letters []deadletter.Letter) string {
+func summary(letters []deadletter.Summary) string {
 	items := 0
 	reasons := map[string]int{}
 	for i := range letters {
-		items += size(&letters[i])
+		items += letters[i].Items
 		reasons[letters[i].Reason]++
 	}
 	var parts []string

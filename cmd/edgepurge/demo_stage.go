@@ -141,7 +141,11 @@ func (s *demoStage) calls() []history.Call {
 
 // dead is the dead letters, and the same for the checker.
 func (s *demoStage) dead(ctx context.Context) ([]deadletter.Letter, []history.Letter, error) {
-	letters, err := s.letters.List(ctx, deadletter.Filter{})
+	var letters []deadletter.Letter
+	err := s.letters.Each(ctx, deadletter.Filter{}, func(l deadletter.Letter) error {
+		letters = append(letters, l)
+		return nil
+	})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 )
 
 const (
-	// fleetLook is how often a process looks at what all of them share.
-	fleetLook = 10 * time.Second
+	// fleetLook is how often a process looks at what all of them share; after looks
+	// that failed it waits twice as long each time, up to maxFleetLook.
+	fleetLook    = 10 * time.Second
+	maxFleetLook = 5 * time.Minute
 	// letterRecount is when the reasons of dead letters are counted again although
 	// no archive has grown or shrunk: one may have been replayed as another died.
 	letterRecount = 10 * time.Minute
@@ -77,9 +80,7 @@ func (f *fleetMetrics) countWorkers(reg prometheus.Registerer) {
 
 // run looks until ctx ends.
 func (f *fleetMetrics) run(ctx context.Context) error {
-	ticker := time.NewTicker(fleetLook)
-	defer ticker.Stop()
-	failing := false
+	failures := 0
 	for {
 		err := f.look(ctx, time.Now())
 		if ctx.Err() != nil {
@@ -87,22 +88,45 @@ func (f *fleetMetrics) run(ctx context.Context) error {
 		}
 		if err != nil {
 			f.up.Set(0)
-			if !failing && (f.away == nil || !f.away()) {
+			if failures == 0 && (f.away == nil || !f.away()) {
 				f.log.Warn().Err(err).Msg("the metrics of the fleet are old: Redis could not be read")
 			}
 		} else {
 			f.up.Set(1)
 		}
-		failing = err != nil
+		if failures++; err == nil {
+			failures = 0
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(lookAfter(failures)):
 		}
 	}
 }
 
+// lookAfter is how long to wait after so many failures in a row.
+func lookAfter(failures int) time.Duration {
+	return min(fleetLook<<min(failures, 8), maxFleetLook)
+}
+
+// look reads each part for itself: what cannot be read keeps its last value.
 func (f *fleetMetrics) look(ctx context.Context, now time.Time) error {
+	return errors.Join(f.lookAtQueues(ctx, now), f.lookForWorkers())
+}
+
+func (f *fleetMetrics) lookForWorkers() error {
+	if f.workers == nil {
+		return nil
+	}
+	workers, err := overview.ReadWorkers(asynq.NewInspectorFromRedisClient(f.rdb))
+	if err == nil {
+		f.workers.Set(float64(len(workers)))
+	}
+	return err
+}
+
+func (f *fleetMetrics) lookAtQueues(ctx context.Context, now time.Time) error {
 	all, err := overview.ReadQueues(ctx, f.rdb)
 	if err != nil {
 		return err
@@ -111,13 +135,6 @@ func (f *fleetMetrics) look(ctx context.Context, now time.Time) error {
 	for i := range all {
 		f.showQueue(all[i])
 		archived[all[i].Queue] = all[i].Archived
-	}
-	if f.workers != nil {
-		workers, err := overview.ReadWorkers(asynq.NewInspectorFromRedisClient(f.rdb))
-		if err != nil {
-			return err
-		}
-		f.workers.Set(float64(len(workers)))
 	}
 	if maps.Equal(archived, f.archived) && now.Sub(f.counted) < letterRecount {
 		return nil
@@ -142,7 +159,7 @@ func (f *fleetMetrics) showQueue(q overview.Queue) {
 
 // showReasons counts the letters by reason. What a letter says is not trusted to
 // be one of ours.
-func (f *fleetMetrics) showReasons(letters []deadletter.Letter) {
+func (f *fleetMetrics) showReasons(letters []deadletter.Summary) {
 	count := map[string]int{deadletter.Unmappable: 0, deadletter.ByHand: 0, deadletter.Unknown: 0}
 	for _, reason := range worker.LetterReasons() {
 		count[string(reason)] = 0

@@ -67,9 +67,13 @@ func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metri
 			return err
 		},
 		Dead: func(ctx context.Context, l webhook.Letter) error {
-			return letters.Keep(ctx, l.ID, deadletter.Delivery{
-				Source: l.Source, ReceivedAt: l.ReceivedAt, Reason: l.Reason, Header: l.Header, Body: l.Body,
+			err := letters.Keep(ctx, l.ID, deadletter.Delivery{
+				Source: l.Source, ReceivedAt: l.ReceivedAt, Reason: l.Reason, Header: l.Header, Body: l.Body, Unverified: l.Unverified,
 			})
+			if errors.Is(err, deadletter.ErrFull) {
+				return fmt.Errorf("%w: %w", webhook.ErrNoRoom, err)
+			}
+			return err
 		},
 		Dedupe: dedupe,
 		Count:  metrics.webhook,

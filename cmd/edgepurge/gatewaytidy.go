@@ -14,11 +14,12 @@ const (
 )
 
 // tidy looks after the deliveries that are kept, until ctx ends: those that a
-// crash left half kept, and those that asynq will soon delete, which are told
-// with all that they hold.
+// crash left half kept, and those that asynq will soon delete, which are logged
+// with all that they hold, once a process.
 func (p *process) tidy(ctx context.Context, letters *deadletter.Box) {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
+	logged := map[string]bool{}
 	for {
 		if n, err := letters.Tidy(ctx); err != nil {
 			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
@@ -30,7 +31,12 @@ func (p *process) tidy(ctx context.Context, letters *deadletter.Box) {
 			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
 		}
 		for i := range old {
-			p.log.Warn().Str("letter", old[i].ID).Time("died", old[i].Died).Bytes("payload", old[i].Payload).
+			l, err := letters.Letter(ctx, old[i].Key) // one by one: a letter may be a megabyte
+			if err != nil || logged[l.ID] {
+				continue
+			}
+			logged[l.ID] = true
+			p.log.Warn().Str("letter", l.ID).Time("died", l.Died).Bytes("payload", l.Payload).
 				Msg("asynq deletes this dead letter after 90 days: replay or delete it")
 		}
 		select {

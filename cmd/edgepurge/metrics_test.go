@@ -209,7 +209,7 @@ func TestFleetMetrics(t *testing.T) {
 	assert.InDelta(t, 0, value("edgepurge_dead_letters", "reason", deadletter.Unmappable), 0)
 	assert.InDelta(t, 0, value("edgepurge_queue_tasks", "queue", tasks.QueueDeliveries, "state", "archived"), 0)
 
-	p.fleet.showReasons([]deadletter.Letter{{Reason: "made_up"}})
+	p.fleet.showReasons([]deadletter.Summary{{Reason: "made_up"}})
 	assert.InDelta(t, 1, value("edgepurge_dead_letters", "reason", deadletter.Unknown), 0)
 	assert.True(t, math.IsNaN(value("edgepurge_dead_letters", "reason", "made_up")))
 	assert.InDelta(t, 0, value("edgepurge_dead_letters", "reason", deadletter.ByHand), 0, "what is gone is zero again")

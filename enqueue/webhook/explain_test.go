@@ -73,7 +73,7 @@ func TestOutcomes(t *testing.T) {
 		assert.False(t, seen[o])
 		seen[o] = true
 	}
-	assert.Len(t, seen, 13)
+	assert.Len(t, seen, 14)
 }
 
 func TestHook_Credentials(t *testing.T) {

@@ -35,7 +35,13 @@ type Letter struct {
 	Header     http.Header // without credentials
 	Body       []byte      // without the secret, if the sender puts it there
 	Reason     string
+	// Unverified is set if nothing proved the delivery genuine: the source only logs that.
+	Unverified bool
 }
+
+// ErrNoRoom is what Config.Dead returns when it keeps too much already. The delivery
+// is answered 503, so that its sender sends it again, and counted as NoRoom.
+var ErrNoRoom = errors.New("no room for another dead letter")
 
 // Config is what a Handler works with. Enqueue and Dead are required.
 type Config struct {

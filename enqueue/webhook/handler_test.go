@@ -319,6 +319,32 @@ func TestHandler_UnauthorizedIsConstant(t *testing.T) {
 	assert.Len(t, answers, 1)
 }
 
+// Where a letter has no room, the sender is asked to send it again, and that is counted apart.
+func TestHandler_NoRoom(t *testing.T) {
+	t.Parallel()
+	m := &memory{}
+	d := newDesk(t, m, plainSource())
+	d.dead = func(context.Context, Letter) error { return fmt.Errorf("%w: of source blog", ErrNoRoom) }
+	w := d.post(`hello`, "X-Id", "1")
+	status(t, w, 503)
+	assert.Equal(t, "30", w.Header().Get("Retry-After"))
+	assert.Equal(t, map[Outcome]int{NoRoom: 1}, d.counts)
+	assert.Empty(t, m.ids)
+	assert.Contains(t, d.log.String(), `"outcome":"no_room"`)
+	assert.Contains(t, d.log.String(), "no room for another dead letter: of source blog")
+}
+
+// A letter says whether it was proved genuine.
+func TestHandler_UnverifiedLetters(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil, plainSource(func(s *Source) { s.LogOnly = true }))
+	status(t, d.post(`hello`, "X-Token", "wrong", "X-Id", "1"), 200)
+	status(t, d.post(`hello`, "X-Id", "1"), 200)
+	require.Len(t, d.letters, 2)
+	assert.True(t, d.letters[0].Unverified)
+	assert.False(t, d.letters[1].Unverified)
+}
+
 func TestHandler_LogOnly(t *testing.T) {
 	t.Parallel()
 	m := &memory{}

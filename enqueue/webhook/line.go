@@ -50,7 +50,7 @@ func (l *line) MarshalZerologObject(e *zerolog.Event) {
 // levelOf is how loud the log is about an outcome.
 func levelOf(outcome Outcome) zerolog.Level {
 	switch outcome {
-	case Unavailable:
+	case Unavailable, NoRoom:
 		return zerolog.ErrorLevel
 	case Dead, Partial, Rejected, NoTags:
 		return zerolog.WarnLevel

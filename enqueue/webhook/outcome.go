@@ -18,13 +18,14 @@ const (
 	BadEncoding  Outcome = "bad_encoding" // its body is compressed in a way that is not unpacked
 	BadMethod    Outcome = "bad_method"   // it is not a POST
 	Unavailable  Outcome = "unavailable"  // it could not be stored, or not in time
+	NoRoom       Outcome = "no_room"      // it cannot be mapped, and too many dead letters of its source are kept
 )
 
 // Outcomes returns all outcomes, for the labels of a metric.
 func Outcomes() []Outcome {
 	return []Outcome{
 		Queued, Ignored, NoTags, Duplicate, Partial, Dead, Rejected,
-		Unauthorized, Unverified, TooLarge, BadEncoding, BadMethod, Unavailable,
+		Unauthorized, Unverified, TooLarge, BadEncoding, BadMethod, Unavailable, NoRoom,
 	}
 }
 

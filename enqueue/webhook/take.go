@@ -99,11 +99,15 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 		if err := h.Dead(ctx, Letter{
 			Source: hook.name, ID: l.id, ReceivedAt: d.Now,
 			Header: hook.redactHeader(d.Header), Body: hook.redactBody(d.Body), Reason: l.problem,
+			Unverified: l.reason != Verified,
 		}); err != nil {
 			outcome, p.problem = Unavailable, fmt.Errorf("keep a dead letter: %w", err)
+			if errors.Is(err, ErrNoRoom) {
+				outcome = NoRoom
+			}
 		}
 	}
-	if outcome == Unavailable {
+	if outcome == Unavailable || outcome == NoRoom {
 		l.err = hook.redact(p.problem.Error())
 	}
 	return outcome

@@ -18,8 +18,11 @@ import (
 // letters returns the dead letters.
 func (s *site) letters(tb testing.TB) []deadletter.Letter {
 	tb.Helper()
-	all, err := deadletter.New(s.rdb, s.client).List(context.Background(), deadletter.Filter{})
-	require.NoError(tb, err)
+	var all []deadletter.Letter
+	require.NoError(tb, deadletter.New(s.rdb, s.client).Each(context.Background(), deadletter.Filter{}, func(l deadletter.Letter) error {
+		all = append(all, l)
+		return nil
+	}))
 	return all
 }
 

@@ -1,11 +1,9 @@
 package deadletter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -22,9 +20,6 @@ const Source = "replay"
 // replayed, run or deleted meanwhile.
 var ErrNotFound = errors.New("no such dead letter")
 
-// pageSize bounds how long one look at the archive keeps Redis busy.
-const pageSize = 200
-
 // Box holds the dead letters of one Redis. It is safe for concurrent use; what
 // two do to the same letter at once repeats a purge at worst.
 type Box struct {
@@ -40,42 +35,6 @@ type Box struct {
 // client of the same Redis. It does not connect.
 func New(rdb redis.UniversalClient, requests *enqueue.Client) *Box {
 	return &Box{inspector: asynq.NewInspectorFromRedisClient(rdb), requests: requests, rdb: rdb, tasks: asynq.NewClientFromRedisClient(rdb)}
-}
-
-// List returns the letters that the filter selects, those that died last first.
-// What dies or is taken away while it reads may be in the list or not.
-func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
-	if err := queues.Register(ctx, b.rdb); err != nil {
-		return nil, err
-	}
-	var letters []Letter
-	seen := map[Key]bool{} // a letter that dies meanwhile shifts the pages
-	for _, queue := range queues.All() {
-		for page, more := 1, true; more; page++ {
-			if err := ctx.Err(); err != nil {
-				return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
-			}
-			archived, err := b.inspector.ListArchivedTasks(queue, asynq.PageSize(pageSize), asynq.Page(page))
-			if errors.Is(err, asynq.ErrQueueNotFound) { // nobody who may has registered it yet
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
-			}
-			for _, t := range archived {
-				l := read(t)
-				if !seen[l.Key] && f.Match(&l) {
-					letters = append(letters, l)
-				}
-				seen[l.Key] = true
-			}
-			more = len(archived) > 0
-		}
-	}
-	slices.SortStableFunc(letters, func(x, y Letter) int {
-		return cmp.Or(y.Died.Compare(x.Died), cmp.Compare(x.ID, y.ID))
-	})
-	return letters, nil
 }
 
 // Letter returns the dead letter of that key, or ErrNotFound.
@@ -139,6 +98,10 @@ func (b *Box) Replay(ctx context.Context, k Key) (Replayed, error) {
 func (b *Box) remap(ctx context.Context, l Letter) (Replayed, error) {
 	if b.Remap == nil {
 		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: nobody here knows the mapping of source %s", l.ID, l.Delivery.Source)
+	}
+	if n := l.Delivery.Clipped; n > 0 {
+		return Replayed{}, fmt.Errorf("replay %s, which stays a dead letter: it was not verified, so only %d bytes of its %d were kept: have %s send it again",
+			l.ID, len(l.Delivery.Body), n, l.Delivery.Source)
 	}
 	purges, err := b.Remap(ctx, *l.Delivery)
 	if err != nil {

@@ -110,8 +110,11 @@ func (b *bench) pending(t *testing.T, queue string) []tasks.Purge {
 
 func (b *bench) list(t *testing.T, f deadletter.Filter) []deadletter.Letter {
 	t.Helper()
-	letters, err := b.box.List(t.Context(), f)
-	require.NoError(t, err)
+	var letters []deadletter.Letter
+	require.NoError(t, b.box.Each(t.Context(), f, func(l deadletter.Letter) error {
+		letters = append(letters, l)
+		return nil
+	}))
 	return letters
 }
 

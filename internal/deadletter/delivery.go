@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -19,13 +20,6 @@ import (
 // Unmappable is the reason of the letters that hold a delivery.
 const Unmappable = "unmappable"
 
-// ErrFull says that there is no room for another delivery: asynq would begin to
-// delete the oldest silently.
-var ErrFull = errors.New("too many deliveries are kept already: replay or delete some with `edgepurge dead`")
-
-// maxDeliveries is half of what asynq keeps, as with the worker's letters.
-const maxDeliveries = 5000
-
 // Delivery is a webhook that could not be mapped. It holds no secret: who keeps
 // it has taken them out.
 type Delivery struct {
@@ -35,6 +29,11 @@ type Delivery struct {
 	Reason string
 	Header http.Header
 	Body   []byte
+	// Unverified is set if nothing proved it genuine: of its body Keep keeps no more
+	// than 32 KiB.
+	Unverified bool
+	// Clipped is how many bytes the body had if not all of it was kept; 0: it was.
+	Clipped int
 }
 
 // wireDelivery keeps a body readable where it is text, as it mostly is.
@@ -43,13 +42,16 @@ type wireDelivery struct {
 	Source     string      `json:"source"`
 	ReceivedAt time.Time   `json:"received_at"`
 	Reason     string      `json:"reason"`
+	Unverified bool        `json:"unverified,omitempty"`
+	Clipped    int         `json:"body_bytes,omitempty"` // of a body that was clipped
 	Header     http.Header `json:"header,omitempty"`
 	Body       string      `json:"body,omitempty"`
 	BodyBase64 string      `json:"body_base64,omitempty"`
+	// Body comes last, so that the beginning of a large delivery says what it is.
 }
 
 func (d Delivery) encode() ([]byte, error) {
-	w := wireDelivery{V: 1, Source: d.Source, ReceivedAt: d.ReceivedAt.UTC(), Reason: d.Reason, Header: d.Header}
+	w := wireDelivery{V: 1, Source: d.Source, ReceivedAt: d.ReceivedAt.UTC(), Reason: d.Reason, Unverified: d.Unverified, Clipped: d.Clipped, Header: d.Header}
 	if utf8.Valid(d.Body) {
 		w.Body = string(d.Body)
 	} else {
@@ -73,8 +75,11 @@ func decodeDelivery(payload []byte) (Delivery, error) {
 			return Delivery{}, fmt.Errorf("%w: body_base64: %w", tasks.ErrInvalid, err)
 		}
 	}
-	return Delivery{Source: w.Source, ReceivedAt: w.ReceivedAt, Reason: w.Reason, Header: w.Header, Body: body}, nil
+	return Delivery{Source: w.Source, ReceivedAt: w.ReceivedAt, Reason: w.Reason, Unverified: w.Unverified, Clipped: w.Clipped, Header: w.Header, Body: body}, nil
 }
+
+// maxReason bounds what is kept of why a delivery cannot be mapped.
+const maxReason = 2 << 10
 
 // Keep keeps a delivery as a dead letter. One that is kept under this id already
 // stays as it is. The error matches ErrFull if there is no room.
@@ -82,16 +87,24 @@ func decodeDelivery(payload []byte) (Delivery, error) {
 // asynq archives only what was enqueued before; a letter that a crash leaves in
 // between waits in a queue that nobody serves, until Tidy or another Keep.
 func (b *Box) Keep(ctx context.Context, id string, d Delivery) error {
+	d.Reason = clip(d.Reason, maxReason)
+	if n := len(d.Body); d.Unverified && n > maxUnverifiedBody {
+		d.Body, d.Clipped = []byte(strings.ToValidUTF8(string(d.Body[:maxUnverifiedBody]), "")), n
+	}
+	// Before it is encoded, for that is what a flood would cost.
+	known, err := b.reserve(ctx, id, &d)
+	if err != nil {
+		return err
+	}
+	if known {
+		state, err := queues.StateOf(ctx, b.rdb, tasks.QueueDeliveries, id)
+		if errors.Is(err, queues.ErrMissing) || state == queues.Dead {
+			return nil // deleted meanwhile, or kept before
+		}
+	}
 	payload, err := d.encode()
 	if err != nil {
 		return fmt.Errorf("encode a delivery: %w", err)
-	}
-	kept, err := b.rdb.ZCard(ctx, archivedKey(tasks.QueueDeliveries)).Result()
-	if err != nil {
-		return fmt.Errorf("count the deliveries kept: %w", err)
-	}
-	if kept >= maxDeliveries {
-		return ErrFull
 	}
 	if err := queues.Register(ctx, b.rdb); err != nil {
 		return fmt.Errorf("keep delivery %s: %w", id, err)
@@ -102,8 +115,8 @@ func (b *Box) Keep(ctx context.Context, id string, d Delivery) error {
 		return fmt.Errorf("keep delivery %s: %w", id, err)
 	}
 	if err := b.inspector.ArchiveTask(tasks.QueueDeliveries, id); err != nil {
-		info, look := b.inspector.GetTaskInfo(tasks.QueueDeliveries, id)
-		if errors.Is(look, asynq.ErrTaskNotFound) || look == nil && info.State == asynq.TaskStateArchived {
+		state, look := queues.StateOf(ctx, b.rdb, tasks.QueueDeliveries, id)
+		if errors.Is(look, queues.ErrMissing) || look == nil && state == queues.Dead {
 			return nil // deleted meanwhile, or archived before
 		}
 		return fmt.Errorf("archive delivery %s: %w", id, err)
@@ -122,6 +135,3 @@ func (b *Box) Tidy(ctx context.Context) (int, error) {
 	}
 	return n, nil
 }
-
-// archivedKey is where asynq v0.26 keeps the archive of a queue.
-func archivedKey(queue string) string { return "asynq:{" + queue + "}:archived" }

@@ -23,10 +23,10 @@ func (f Filter) Empty() bool {
 }
 
 // Match reports whether the filter selects the letter.
-func (f Filter) Match(l *Letter) bool {
+func (f Filter) Match(l *Summary) bool {
 	among := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
 	switch {
-	case !among(f.IDs, l.ID), !among(f.Reasons, l.Reason), !among(f.Projects, l.Project()), !among(f.Accounts, l.Account()):
+	case !among(f.IDs, l.ID), !among(f.Reasons, l.Reason), !among(f.Projects, l.Project), !among(f.Accounts, l.Account):
 		return false
 	case !f.Before.IsZero() && (l.Died.IsZero() || !l.Died.Before(f.Before)):
 		return false

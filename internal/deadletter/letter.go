@@ -193,6 +193,8 @@ type wireLetter struct {
 	ReceivedAt      *time.Time      `json:"received_at,omitempty"`
 	Header          http.Header     `json:"header,omitempty"`
 	Body            string          `json:"body,omitempty"` // of a delivery
+	Unverified      bool            `json:"unverified,omitempty"`
+	BodyBytes       int             `json:"body_bytes,omitempty"` // of a body that was clipped
 	Fault           string          `json:"fault,omitempty"`
 	Payload         string          `json:"payload,omitempty"` // of a letter with a fault
 }
@@ -215,6 +217,7 @@ func (l Letter) MarshalJSON() ([]byte, error) {
 	}
 	if d := l.Delivery; d != nil {
 		w.Source, w.ReceivedAt, w.Header, w.Body = d.Source, optional(d.ReceivedAt), d.Header, string(d.Body)
+		w.Unverified, w.BodyBytes = d.Unverified, d.Clipped
 	}
 	if l.Fault != nil {
 		w.Fault, w.Payload = l.Fault.Error(), string(l.Payload)

@@ -64,7 +64,7 @@ var rules = []rule{
 	{packages: "internal/pages", stdlib: true},   // imported by tests that hold the pages true
 	{packages: "internal/tagfile", stdlib: true}, // apart from cmd, whose fuzzing would instrument everything
 	{packages: "internal/queues", imports: []string{"tasks", "internal/redisacl"}},
-	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks", "internal/queues"}},
+	{packages: "internal/deadletter", imports: []string{"enqueue", "tasks", "internal/queues", "worker/lanes"}},
 	{packages: "internal/overview", imports: []string{"worker/lanes", "tasks", "internal/queues"}},
 	{packages: "internal/monitor", imports: []string{"worker/lanes", "enqueue", "internal/deadletter", "internal/overview", "internal/proxies", "internal/queues", "tasks"}},
 	{packages: "internal/plan", imports: []string{"worker/lanes", "tasks"}},                // its tests only: against the scripts of the worker

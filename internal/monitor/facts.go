@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,6 +144,12 @@ func factsOf(s *snapshot) *facts {
 	}
 	for _, r := range s.letters {
 		f.letters += r.N
+	}
+	if slices.Contains(s.unread, "dead letters") { // how many there are is known all the same
+		f.letters = 0
+		for _, q := range s.Queues {
+			f.letters += q.Archived
+		}
 	}
 	for _, x := range s.seconds {
 		f.failed += x.Failed

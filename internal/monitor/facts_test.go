@@ -167,7 +167,7 @@ func TestView_Held(t *testing.T) {
 func TestView_LetterOfADelivery(t *testing.T) {
 	t.Parallel()
 	s := calm()
-	s.letters = []reasonOf{{Reason: "unmappable", N: 2, Last: deadletter.Letter{Delivery: &deadletter.Delivery{Source: "blog"}, Message: "unmappable: tags: expected a text"}}}
+	s.letters = []reasonOf{{Reason: "unmappable", N: 2, Last: deadletter.Summary{Type: tasks.TypeDelivery, Source: "blog", Message: "unmappable: tags: expected a text"}}}
 	v := viewOf(s, &Config{})
 	require.Len(t, v.Letters, 1)
 	assert.Equal(t, "source blog", v.Letters[0].From)

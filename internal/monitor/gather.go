@@ -23,13 +23,21 @@ type snapshot struct {
 	calls   []lanes.MadeCall                         // newest first
 	seconds []lanes.Second                           // oldest first
 	letters []reasonOf                               // most letters first
+	unread  []string
+}
+
+// missed notes a part that could not be read: it is as it was, or empty.
+func (s *snapshot) missed(part string, err error) {
+	if err != nil {
+		s.unread = append(s.unread, part)
+	}
 }
 
 // reasonOf is the dead letters of one reason.
 type reasonOf struct {
 	Reason string
 	N      int
-	Last   deadletter.Letter // the one that died last
+	Last   deadletter.Summary // the one that died last
 }
 
 // gatherer looks at Redis on behalf of all who watch. However many they are, and
@@ -46,40 +54,50 @@ type gatherer struct {
 const (
 	gatherWait  = 3 * time.Second // for one look
 	stateFresh  = time.Second
-	letterFresh = 5 * time.Second // reading letters is reading their payloads
+	letterFresh = 5 * time.Second // there may be thousands
 	restFactor  = 4               // how many times as long as a look took the next one waits
 )
 
 func newGatherer(c Config) *gatherer {
 	return &gatherer{
 		rdb: c.Redis, config: c, lanes: lanes.New(c.Redis), box: c.Letters,
-		state: held[*snapshot]{fresh: stateFresh}, letters: held[[]reasonOf]{fresh: letterFresh},
+		state:   held[*snapshot]{fresh: stateFresh, maxRest: gatherWait},
+		letters: held[[]reasonOf]{fresh: letterFresh, maxRest: time.Minute},
 	}
 }
 
 // held is what was read last, and until when that will do.
 type held[T any] struct {
-	fresh time.Duration
-	mu    sync.Mutex
-	until time.Time
-	value T
+	fresh   time.Duration
+	maxRest time.Duration // the longest wait after looks that failed
+	mu      sync.Mutex
+	until   time.Time
+	value   T
+	err     error
+	fails   int // in a row
 }
 
-// get returns what was read a moment ago, or reads it. Those who ask meanwhile wait for it.
+// get returns what was read a moment ago, or reads it. Those who ask meanwhile wait
+// for it. After a look that failed it returns the error with what was read last, and
+// waits longer each time before it looks again.
 func (h *held[T]) get(read func() (T, error)) (T, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	start := time.Now()
 	if start.Before(h.until) {
-		return h.value, nil
+		return h.value, h.err
 	}
 	value, err := read()
-	if err != nil {
-		return value, err
-	}
 	took := time.Since(start)
-	h.value, h.until = value, time.Now().Add(max(h.fresh-took, restFactor*took))
-	return value, nil
+	rest := max(h.fresh-took, restFactor*took)
+	if h.err = err; err == nil {
+		h.value, h.fails = value, 0
+	} else {
+		rest = min(h.fresh<<min(h.fails, 8), h.maxRest)
+		h.fails++
+	}
+	h.until = time.Now().Add(rest)
+	return h.value, err
 }
 
 func (h *held[T]) forget() {
@@ -123,17 +141,14 @@ func (g *gatherer) look(ctx context.Context) (*snapshot, error) {
 		if len(paces) == 0 {
 			continue
 		}
-		if s.spreads[a.Account], err = g.lanes.Spreads(ctx, a.Account, o.Now, paces); err != nil {
-			return nil, err
-		}
+		s.spreads[a.Account], err = g.lanes.Spreads(ctx, a.Account, o.Now, paces)
+		s.missed("the spreads of "+a.Account, err)
 	}
-	if s.calls, s.seconds, err = g.lanes.Recent(ctx); err != nil {
-		return nil, err
-	}
+	s.calls, s.seconds, err = g.lanes.Recent(ctx)
+	s.missed("the last calls", err)
 	if slices.ContainsFunc(o.Queues, func(q overview.Queue) bool { return q.Archived > 0 }) {
-		if s.letters, err = g.letters.get(func() ([]reasonOf, error) { return g.readLetters(ctx) }); err != nil {
-			return nil, err
-		}
+		s.letters, err = g.letters.get(func() ([]reasonOf, error) { return g.readLetters(ctx) })
+		s.missed("dead letters", err)
 	}
 	return s, nil
 }

@@ -27,6 +27,7 @@ type view struct {
 	ReadOnly bool
 	Notice   string
 	At       string
+	Unread   string // what could not be read, and may be old
 	Fault    string // why there is nothing to show
 	Headline headline
 	Tiles    []tile
@@ -104,7 +105,7 @@ type queueRow struct {
 
 // viewOf says what a snapshot means. It is a pure function.
 func viewOf(s *snapshot, c *Config) *view {
-	v := &view{ReadOnly: c.ReadOnly, At: s.Now.Format("15:04:05 MST")}
+	v := &view{ReadOnly: c.ReadOnly, At: s.Now.Format("15:04:05 MST"), Unread: strings.Join(s.unread, ", ")}
 	f := factsOf(s)
 	v.Headline, v.Tiles = f.headline(), f.tiles()
 	v.addHolds(s)
@@ -286,7 +287,7 @@ func (v *view) addLetters(s *snapshot) {
 		l := &r.Last
 		v.Letters = append(v.Letters, letterRow{
 			Reason: r.Reason, N: r.N, Last: when(l.Died, s.Now), From: fromWords(l),
-			Items:   firstOf(slices.Concat(l.Items(tasks.Tag), l.Items(tasks.SrcImage))),
+			Items:   firstOf(l.First, l.Items),
 			Message: withoutReason(l.Message, r.Reason),
 		})
 	}
@@ -294,22 +295,21 @@ func (v *view) addLetters(s *snapshot) {
 
 // fromWords says whose a dead letter is: the project, or the source of a delivery
 // that could not be mapped to one.
-func fromWords(l *deadletter.Letter) string {
-	if l.Delivery != nil {
-		return "source " + l.Delivery.Source
+func fromWords(l *deadletter.Summary) string {
+	if l.Type == tasks.TypeDelivery && l.Source != "" {
+		return "source " + l.Source
 	}
-	return l.Project()
+	return l.Project
 }
 
 // firstOf is the first few items and how many more there are.
-func firstOf(items []string) string {
-	const few = 3
-	shown := make([]string, 0, few)
-	for _, item := range items[:min(few, len(items))] {
+func firstOf(first []string, items int) string {
+	shown := make([]string, 0, len(first))
+	for _, item := range first {
 		shown = append(shown, clip(item, 80))
 	}
 	text := strings.Join(shown, ", ")
-	if more := len(items) - few; more > 0 {
+	if more := items - len(first); more > 0 {
 		text += fmt.Sprintf(" and %s more", number(int64(more)))
 	}
 	return text

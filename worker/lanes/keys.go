@@ -17,6 +17,14 @@ const (
 	KeyCalls = "edgepurge:calls"
 )
 
+// KeyLetters is a hash: the dead letters of a queue by id, without their payloads, as
+// JSON. It is derived from asynq's archive, in whose slot it lies.
+func KeyLetters(queue string) string { return "edgepurge:{" + queue + "}:letters" }
+
+// KeyKept is a hash: how many deliveries of a webhook are kept as dead letters of a
+// queue, and how many bytes they have.
+func KeyKept(queue string) string { return "edgepurge:{" + queue + "}:kept" }
+
 // keyRates is a hash for each minute: second → calls, failed ones and items, for
 // people only. It expires.
 func keyRates(unix int64) string { return "edgepurge:rates:" + strconv.FormatInt(unix/60, 10) }

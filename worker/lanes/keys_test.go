@@ -25,6 +25,8 @@ func TestKeys(t *testing.T) {
 		{KeyCalls, "edgepurge:calls"},
 		{keyRates(1_800_000_059), "edgepurge:rates:30000000"},
 		{keyUnknown("01JD"), "edgepurge:unknown:01JD"},
+		{KeyLetters(tasks.QueueCalls), "edgepurge:{edgepurge-calls}:letters"},
+		{KeyKept(tasks.QueueDeliveries), "edgepurge:{edgepurge-deliveries}:kept"},
 		{k.lanes(), "edgepurge:{acme}:lanes"},
 		{k.ready(tasks.Urgent), "edgepurge:{acme}:ready:urgent"},
 		{k.ready(tasks.Normal), "edgepurge:{acme}:ready:normal"},
