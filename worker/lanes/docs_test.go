@@ -28,10 +28,10 @@ func TestDocs_KeysAreTheRealOnes(t *testing.T) {
 	require.GreaterOrEqual(t, i, 0)
 	var patterns []string
 	for _, m := range documentedKey.FindAllStringSubmatch(all[i].Text, -1) {
-		patterns = append(patterns, "^"+placeholder.ReplaceAllString(regexp.QuoteMeta(strings.Replace(m[1], "{a}", "{acme}", 1)), `[a-zA-Z0-9_:/]+`)+"$")
+		patterns = append(patterns, "^"+placeholder.ReplaceAllString(regexp.QuoteMeta(strings.Replace(m[1], "{a}", "{acme}", 1)), `[a-zA-Z0-9_:/-]+`)+"$")
 	}
 	lane := tasks.Lane{Project: "prj_abc", Kind: tasks.Tag, Operation: tasks.Delete, Priority: tasks.Normal}
-	keys := append(keysOf("acme").all(lane), KeyDue, KeyCalls, keyUnknown("01JD"), keyRates(0), receipt.Key("r"))
+	keys := append(keysOf("acme").all(lane), KeyDue, KeyCalls, KeyLetters(tasks.QueueCalls), KeyKept(tasks.QueueDeliveries), keyUnknown("01JD"), keyRates(0), receipt.Key("r"))
 	for _, key := range keys {
 		assert.True(t, slices.ContainsFunc(patterns, func(p string) bool { return regexp.MustCompile(p).MatchString(key) }), "the page lacks %s", key)
 	}
