@@ -67,7 +67,7 @@ func TestACL_WebUI(t *testing.T) {
 		{"GET", api, ""},
 		{"GET", api + "/pending_tasks", ""},
 		{"GET", api + "/active_tasks", ""},
-		{"POST", api + "/active_tasks/a:cancel", ""},
+		{"POST", api + "/active_tasks:cancel_all", ""},
 		{"GET", api + "/scheduled_tasks", ""},
 		{"GET", api + "/retry_tasks", ""},
 		{"GET", api + "/completed_tasks", ""},
