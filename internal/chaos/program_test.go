@@ -47,6 +47,7 @@ type process struct {
 	cmd   *exec.Cmd
 	out   output
 	ended chan struct{} // closed once it has been waited for
+	end   time.Time     // when that was
 }
 
 // launch starts the program. It is killed with the test at the latest.
@@ -62,6 +63,7 @@ func launch(tb testing.TB, name string, env []string, args ...string) *process {
 	go func() {
 		defer close(p.ended)
 		_ = p.cmd.Wait() // the state says how it went
+		p.end = time.Now()
 	}()
 	tb.Cleanup(func() {
 		p.kill()

@@ -271,7 +271,8 @@ func (w *storm) calm() {
 		f.end(w.t)
 	}
 	for _, p := range w.stopped {
-		require.Zero(w.t, p.exit(w.t, time.Until(p.at.Add(termBound))), "%s after SIGTERM", p.name)
+		require.Zero(w.t, p.exit(w.t, termBound), "%s after SIGTERM", p.name)
+		require.Less(w.t, p.end.Sub(p.at), termBound, "%s after SIGTERM", p.name)
 	}
 	for _, p := range w.workers {
 		require.True(w.t, p.running(), "%s has ended by itself", p.name)
