@@ -53,7 +53,7 @@ func TestStuck_KnownBadIsCaught(t *testing.T) {
 		}, "", "0 calls began", 2*time.Minute - time.Second},
 		{"serves the newest first", func(s *scheduler) {
 			s.newestFirst = true
-			for n := range 600 {
+			for n := range 200 {
 				for k := range 5 {
 					s.ask(time.Duration(n)*time.Second, "busy", "", fmt.Sprintf("lane%d-%d", k, n))
 				}
@@ -62,7 +62,7 @@ func TestStuck_KnownBadIsCaught(t *testing.T) {
 		{"serves bulk never while there is anything else", func(s *scheduler) {
 			s.neverRetries = true // no call fails here
 			s.ask(time.Second, "busy", tasks.Bulk, "bulk")
-			for n := range 599 {
+			for n := range 199 {
 				for k := range 5 {
 					s.ask(time.Duration(n)*time.Second, "busy", "", fmt.Sprintf("lane%d-%d", k, n))
 				}
@@ -84,7 +84,7 @@ func TestStuck_KnownBadIsCaught(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(3) {
+			for seed := range uint64(2) {
 				s := schedule(seed, m.set)
 				found := history.Stuck(s.requests, s.calls, s.letters, s.terms)
 				require.NotEmpty(t, found, "seed %d: not caught", seed)
@@ -155,7 +155,7 @@ func TestStuck_SlowButRightPasses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(3) {
+			for seed := range uint64(2) {
 				s := schedule(seed, set)
 				require.Empty(t, first(history.Stuck(s.requests, s.calls, s.letters, s.terms), 3), "seed %d", seed)
 				assert.Greater(t, len(s.calls), 15, "it called")
