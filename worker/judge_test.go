@@ -86,7 +86,8 @@ func TestJudge_EveryStatus(t *testing.T) {
 				}
 				message := "message"
 				if status == http.StatusForbidden {
-					message = err.(*vercel.StatusError).Explained()
+					refusal, _ := errors.AsType[*vercel.StatusError](err)
+					message = refusal.Explained()
 				}
 				require.Equal(t, tasks.Verdict{
 					Reason: string(want.reason), Status: status, Code: "code", Message: message, RequestID: "fra1::1",
