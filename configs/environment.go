@@ -12,8 +12,40 @@ import (
 // redisURL is the path of the one setting beside the tokens that may hold a secret.
 const redisURL = "redis.url"
 
+// variables are those that are read besides the ones that the file names.
+var variables = []string{
+	"EDGEPURGE_REDIS_URL", "EDGEPURGE_VERCEL_URL", "EDGEPURGE_LISTEN", "EDGEPURGE_METRICS", "EDGEPURGE_VERCEL_ALLOW_HTTP",
+	"EDGEPURGE_LOG", "VERCEL_TOKEN", "VERCEL_TEAM_ID", "VERCEL_PROJECT_ID",
+}
+
+// inQuotes is what is wrong with a variable whose value stands in quotes. A shell
+// takes them off; docker run --env-file and systemd before 229 do not.
+const inQuotes = "has quotes around its value, which belong to it for whoever set it (docker run --env-file keeps them): remove them"
+
+// isQuoted reports whether a value begins and ends with the same quote.
+func isQuoted(s string) bool {
+	return len(s) > 1 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0]
+}
+
 // environment puts the variables over what the file says.
 func (r *reader) environment() {
+	quoted := map[string]bool{}
+	for _, name := range variables {
+		if isQuoted(r.getenv(name)) {
+			quoted[name] = true
+			r.faults = append(r.faults, &Fault{Field: name, Problem: inQuotes})
+		}
+	}
+	if len(quoted) > 0 { // one fault each is enough
+		getenv := r.getenv
+		defer func() { r.getenv = getenv }()
+		r.getenv = func(name string) string {
+			if quoted[name] {
+				return ""
+			}
+			return getenv(name)
+		}
+	}
 	if v := r.getenv("EDGEPURGE_REDIS_URL"); v != "" {
 		r.override(redisURL, "EDGEPURGE_REDIS_URL")
 		r.cfg.Redis.URL = v

@@ -178,3 +178,21 @@ func TestParseLog(t *testing.T) {
 		assert.ErrorContains(t, err, want, in)
 	}
 }
+
+// docker run --env-file keeps quotes: a variable that has them is refused by its name,
+// also one that the file refers to, and no fault repeats the value.
+func TestEnvironment_InQuotes(t *testing.T) {
+	for _, name := range variables {
+		_, err := Load("", env(map[string]string{name: `"hunter2"`}))
+		require.ErrorContains(t, err, name+": has quotes around its value", name)
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+	cfg, err := Load(written(t, `accounts: [{name: a, token: "env:T"}]`), env(map[string]string{"T": `'hunter2'`}))
+	require.NoError(t, err)
+	err = cfg.RequireTokens()
+	require.ErrorContains(t, err, "accounts[0].token: the variable T has quotes around its value")
+	assert.NotContains(t, err.Error(), "hunter2")
+	for _, value := range []string{`"`, `team"`, `"team'`} {
+		assert.False(t, isQuoted(value), value)
+	}
+}

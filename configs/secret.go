@@ -141,7 +141,11 @@ func (r *reader) referenceText(path string, n ast.Node) (string, bool) {
 // resolve returns the secret. Its error names the variable or the path.
 func (r *reader) resolve(ref reference) (string, error) {
 	if ref.variable != "" {
-		if s := cleaned(r.getenv(ref.variable)); s != "" {
+		s := cleaned(r.getenv(ref.variable))
+		if isQuoted(s) {
+			return "", fmt.Errorf("the variable %s %s, or keep a secret that has them in a file (file:PATH)", ref.variable, inQuotes)
+		}
+		if s != "" {
 			return s, nil
 		}
 		return "", fmt.Errorf("the variable %s is not set, or is empty", ref.variable)

@@ -17,20 +17,21 @@ import (
 )
 
 func newCheckCommand(a *app) *cobra.Command {
-	var asJSON, offline bool
+	var asJSON, offline, configOnly bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Look whether everything is in place",
-		Long: `check looks at the configuration, at Redis and at the tokens, and says a line each
-what is well, what is doubtful and what must be mended. Every command that scripts use
-is run once, on keys of its own, as this Redis user; nothing else is changed, and no
-purge is spent. It exits with 1 if anything must be mended.`,
+		Long: `check looks at the configuration, at Redis, at the tokens and teams, and at what keeps
+purges from going, and prints one line per check: ok, warn or FAIL, each with what to do.
+Every command that scripts use is run once, on keys of its own, as this Redis user;
+nothing else is changed, and no purge is spent. It exits with 1 if anything is FAIL.`,
 		Example: `  edgepurge check
-  edgepurge check --config edgepurge.yaml --offline   # ask Vercel nothing
+  edgepurge check --config edgepurge.yaml --offline       # ask Vercel nothing
+  edgepurge check --config edgepurge.yaml --config-only   # ask neither Redis nor Vercel
   edgepurge check --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r := a.check(cmd.Context(), offline)
+			r := a.check(cmd.Context(), offline, configOnly)
 			if asJSON {
 				if err := a.printJSON(r.findings); err != nil {
 					return err
@@ -48,6 +49,7 @@ purge is spent. It exits with 1 if anything must be mended.`,
 	}
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask Vercel whether it accepts the tokens")
+	cmd.Flags().BoolVar(&configOnly, "config-only", false, "look at the configuration and its secrets alone, as before a deployment: ask neither Redis nor Vercel")
 	return cmd
 }
 
@@ -71,6 +73,7 @@ type finding struct {
 type report struct {
 	findings []finding
 	failed   bool
+	accepted map[string]bool // accounts whose token Vercel accepted
 }
 
 func (r *report) add(l level, name, format string, args ...any) {
@@ -79,8 +82,8 @@ func (r *report) add(l level, name, format string, args ...any) {
 }
 
 // check looks at everything that it can get at.
-func (a *app) check(ctx context.Context, offline bool) *report {
-	r := &report{}
+func (a *app) check(ctx context.Context, offline, configOnly bool) *report {
+	r := &report{accepted: map[string]bool{}}
 	c, err := a.loadConfig()
 	if err != nil {
 		for _, fault := range each(err) {
@@ -89,6 +92,10 @@ func (a *app) check(ctx context.Context, offline bool) *report {
 		return r
 	}
 	r.config(c)
+	if configOnly {
+		r.tokens(c)
+		return r
+	}
 	rdb, err := a.openRedis(ctx, c)
 	if err != nil {
 		r.add(broken, "redis", "%v", err)
@@ -99,6 +106,9 @@ func (a *app) check(ctx context.Context, offline bool) *report {
 		r.accounts(ctx, c, rdb)
 	}
 	r.vercel(ctx, c, offline)
+	if rdb != nil {
+		r.held(ctx, c, rdb)
+	}
 	return r
 }
 
@@ -157,11 +167,7 @@ func (r *report) vercel(ctx context.Context, c configs.Config, offline bool) {
 	if emulated(c) {
 		r.add(doubtful, "vercel", "vercel.url is %s, not Vercel's: nothing is purged there", c.Redacted().Worker.VercelURL)
 	}
-	if err := c.RequireTokens(); err != nil {
-		for _, fault := range each(err) {
-			r.add(broken, "token", "%v", fault)
-		}
-	}
+	r.tokens(c)
 	for _, account := range c.Worker.Accounts {
 		if account.Token == "" {
 			continue
@@ -172,6 +178,15 @@ func (r *report) vercel(ctx context.Context, c configs.Config, offline bool) {
 			continue
 		}
 		r.token(ctx, c, account, name)
+	}
+}
+
+// tokens says which tokens cannot be had.
+func (r *report) tokens(c configs.Config) {
+	if err := c.RequireTokens(); err != nil {
+		for _, fault := range each(err) {
+			r.add(broken, "token", "%v", fault)
+		}
 	}
 }
 
@@ -190,11 +205,32 @@ func (r *report) token(ctx context.Context, c configs.Config, account worker.Acc
 	switch {
 	case err == nil:
 		r.add(fine, name, "accepted, in %s", brief(time.Since(start)))
+		r.accepted[account.Name] = true
+		r.team(ctx, client, account)
 	case answered && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden):
 		r.add(broken, name, "%v: make a new token and set it where the old one is", err)
 	case answered:
 		r.add(doubtful, name, "could not be looked at: %v", err)
 	default:
 		r.add(broken, name, "Vercel cannot be reached: %v: check the network, the proxy and vercel.url", err)
+	}
+}
+
+// team asks whether the token reaches the team that its calls name.
+func (r *report) team(ctx context.Context, client *vercel.Client, account worker.Account) {
+	team := cmp.Or(account.TeamID, account.Slug)
+	if team == "" {
+		return
+	}
+	name := "team of " + account.Name
+	err := client.CheckTeam(ctx)
+	status, answered := errors.AsType[*vercel.StatusError](err)
+	switch {
+	case err == nil:
+		r.add(fine, name, "%s is one of the token's", team)
+	case answered && (status.Status == http.StatusForbidden || status.Status == http.StatusNotFound):
+		r.add(broken, name, "%s is not one of the token's teams: %v: check team_id or VERCEL_TEAM_ID, or make a token of a member", team, err)
+	default:
+		r.add(doubtful, name, "could not look for %s: %v", team, err)
 	}
 }

@@ -77,7 +77,14 @@ func newHoldListCommand(a *app) *cobra.Command {
 			for _, h := range holds {
 				row(t, h.Account, h.Scope, h.Reason, brief(now.Sub(h.Since)), when(h.Next, now), h.Detail)
 			}
-			return t.Flush()
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			a.printf("\n")
+			for _, h := range holds {
+				a.printf("%s: %s\n", plain(h.what()), plain(holdRemedy(h)))
+			}
+			return nil
 		},
 	}
 	jsonFlag(cmd, &asJSON)
@@ -90,7 +97,7 @@ func newHoldReleaseCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release [account]",
 		Short: "Release an account or a project",
-		Long: `release ends a hold at once, when what caused it is mended: the worker goes on with
+		Long: `release ends a hold at once, when its cause is fixed: the worker goes on with
 everything that waited. Releasing an account also ends a pause after a 429. To name
 a project that is not held is an error.`,
 		Example: `  edgepurge hold release acme                    # the account

@@ -97,7 +97,7 @@ func (p *purgeProgress) explain(ctx context.Context, s enqueue.Status) {
 // whyStill says what keeps a project's purges from going on; nothing if it cannot be
 // seen. It is a pure function.
 func whyStill(o *overview.Overview, account, project string) []string {
-	if len(o.Workers) == 0 {
+	if len(o.Workers) == 0 && o.WorkersFault == "" {
 		return []string{"no worker runs, so nothing is purged: start `edgepurge worker`"}
 	}
 	var causes []string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,7 +26,8 @@ func (a *app) openRedis(ctx context.Context, c configs.Config) (redis.UniversalC
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisWait)
 	defer cancel()
-	if err := rdb.Ping(ctx).Err(); err != nil {
+	// A Redis that cannot save answers a PING with MISCONF: it may still be read.
+	if err := rdb.Ping(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "MISCONF") {
 		_ = rdb.Close()
 		return nil, redisFault(c.Redis.URL, err)
 	}
@@ -36,7 +38,11 @@ func (a *app) openRedis(ctx context.Context, c configs.Config) (redis.UniversalC
 func redisFault(url string, err error) error {
 	place := redisurl.Redact(url)
 	if reply, ok := errors.AsType[redis.Error](err); ok {
-		return fmt.Errorf("refused by Redis at %s: %w (if it is the user or password: they stand in EDGEPURGE_REDIS_URL or redis.url)", place, reply)
+		hint := ""
+		if isLogin(reply) {
+			hint = ": check user and password in EDGEPURGE_REDIS_URL or redis.url"
+		}
+		return fmt.Errorf("refused by Redis at %s: %w%s", place, reply, hint)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op // without what go-redis and the pool say around it
@@ -45,6 +51,11 @@ func redisFault(url string, err error) error {
 		return err
 	}
 	return fmt.Errorf("no answer from Redis at %s: %w: start it, or set EDGEPURGE_REDIS_URL or redis.url", place, err)
+}
+
+// isLogin reports whether Redis refused the user, his password, or what he may do.
+func isLogin(err error) bool {
+	return slices.ContainsFunc([]string{"NOAUTH", "WRONGPASS", "NOPERM"}, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }
 
 // silence is go-redis's logger: what it logs, a dial that failed, comes back as

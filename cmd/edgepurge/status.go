@@ -90,6 +90,8 @@ type status struct {
 	Workers     []overview.Worker  `json:"workers"`
 	// Moved are projects of which something waits under an account that does not cover them.
 	Moved []movedProject `json:"moved_projects,omitempty"`
+	// WorkersFault is why the workers could not be listed.
+	WorkersFault string `json:"workers_fault,omitempty"`
 }
 
 // readStatus reads all of it, one part after the other.
@@ -98,7 +100,10 @@ func readStatus(ctx context.Context, c configs.Config, rdb redis.UniversalClient
 	if err != nil {
 		return nil, err
 	}
-	s := &status{Now: o.Now, Accounts: o.Accounts, Queues: o.Queues, Workers: o.Workers, DeadLetters: map[string]int{}, Moved: movedProjects(c, o.Accounts)}
+	s := &status{
+		Now: o.Now, Accounts: o.Accounts, Queues: o.Queues, Workers: o.Workers, WorkersFault: o.WorkersFault,
+		DeadLetters: map[string]int{}, Moved: movedProjects(c, o.Accounts),
+	}
 	if slices.ContainsFunc(s.Queues, func(q overview.Queue) bool { return q.Archived > 0 }) {
 		letters, err := deadletter.New(rdb, nil).List(ctx, deadletter.Filter{})
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -76,6 +77,10 @@ func (s *status) writeDead(w io.Writer) {
 }
 
 func (s *status) writeWorkers(w io.Writer) {
+	if s.WorkersFault != "" {
+		fmt.Fprintf(w, "workers: could not look: %s\n", plain(s.WorkersFault))
+		return
+	}
 	if len(s.Workers) == 0 {
 		fmt.Fprintln(w, "workers: none, so nothing is purged: start `edgepurge worker`")
 		return
@@ -102,6 +107,7 @@ func writeAccount(w io.Writer, a *overview.Account, now time.Time) {
 	}
 	for _, h := range a.Holds {
 		fmt.Fprintf(w, "  held       %s\n", holdLine(h, now))
+		fmt.Fprintf(w, "             %s\n", plain(holdRemedy(held{a.Account, h})))
 	}
 	if len(a.Lanes) == 0 {
 		fmt.Fprintln(w, "  pending    nothing")
@@ -138,7 +144,15 @@ func budgetLine(b *overview.Budget) string {
 // holdLine is a hold for people, on one line.
 func holdLine(h lanes.Hold, now time.Time) string {
 	probe := "next probe " + when(h.Next, now)
-	return fmt.Sprintf("%s for %s: %s, %s", plain(h.Scope), brief(now.Sub(h.Since)), plain(h.Detail), probe)
+	return fmt.Sprintf("%s for %s: %s, %s", plain(h.Scope), brief(now.Sub(h.Since)), plain(withReason(h)), probe)
+}
+
+// withReason is a hold's cause with its reason in one word before it.
+func withReason(h lanes.Hold) string {
+	if h.Detail == "" || strings.HasPrefix(h.Detail, h.Reason) {
+		return cmp.Or(h.Detail, h.Reason)
+	}
+	return h.Reason + ": " + h.Detail
 }
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

@@ -81,7 +81,7 @@ func TestStatus_String(t *testing.T) {
 			Lanes: []overview.Lane{{
 				Lane: "prj:tag:delete:all:none:normal", Pending: 3, Again: 1, Oldest: now.Add(-time.Minute), ReadyAt: now.Add(10 * time.Second),
 			}},
-			Holds: []lanes.Hold{{Scope: "project:prj", Detail: "gone\x1b[2J", Since: now.Add(-time.Hour), Next: now.Add(time.Minute)}},
+			Holds: []lanes.Hold{{Scope: "project:prj", Reason: "project_gone", Detail: "gone\x1b[2J", Since: now.Add(-time.Hour), Next: now.Add(time.Minute)}},
 		}},
 		Queues:      []overview.Queue{{Queue: "edgepurge-calls", Archived: 3, Paused: true}},
 		DeadLetters: map[string]int{"refused": 2, "bad_request": 1},
@@ -92,7 +92,8 @@ func TestStatus_String(t *testing.T) {
 		"account old (not in this configuration; budget as by default)\n",
 		"  in flight  1 of 4 calls\n",
 		"  paused     for another 30s, until ",
-		"  held       project:prj for 1h: gone�[2J, next probe in 1m\n",
+		"  held       project:prj for 1h: project_gone: gone�[2J, next probe in 1m\n" +
+			"             check the project's id and that it belongs to this account's team, then `edgepurge hold release old --project prj`, or wait for the next probe\n",
 		"  pending    3 items\n",
 		"  prj:tag:delete:all:none:normal  3      1      1m ago      in 10s\n",
 		"edgepurge-calls (paused)  0        0       0      0          3\n",

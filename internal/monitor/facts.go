@@ -95,6 +95,9 @@ type facts struct {
 
 func factsOf(s *snapshot) *facts {
 	f := &facts{now: s.Now, workers: len(s.Workers)}
+	if s.WorkersFault != "" { // whether any runs is not known, and not what is wrong
+		f.workers = -1
+	}
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
 		f.items += a.Pending
@@ -164,6 +167,8 @@ func (f *facts) headline() headline {
 	switch {
 	case f.workers == 0:
 		return headline{bad, "Nothing is purged: no worker is running.", "Nothing is purged: no worker is running. " + waits}
+	case f.workers < 0:
+		return headline{bad, "Redis refuses writes: nothing is taken in.", "Redis refuses writes: nothing is taken in. " + waits}
 	case len(f.pausedQueues) > 0:
 		what := "Queue " + strings.Join(f.pausedQueues, " and ") + " is paused by hand."
 		return headline{bad, what, what + " " + waits}

@@ -52,6 +52,7 @@ func TestHeadline_SaysWhatMattersMost(t *testing.T) {
 		words string
 	}{
 		{"no worker", []func(*snapshot){func(s *snapshot) { s.Workers = nil }, account, letters, wait(3, time.Hour)}, bad, "Nothing is purged: no worker is running. 3 items wait."},
+		{"writes refused", []func(*snapshot){func(s *snapshot) { s.Workers, s.WorkersFault = nil, "MISCONF" }, account}, bad, "Redis refuses writes: nothing is taken in. Nothing waits."},
 		{"queue paused", []func(*snapshot){func(s *snapshot) { s.Queues[0].Paused = true }, account, letters}, bad, "Queue edgepurge-intake is paused by hand. Nothing waits."},
 		{"account held", []func(*snapshot){account, project, letters, wait(1, time.Hour)}, bad, "Account acme is held: unauthorized. 1 item waits."},
 		{"project held", []func(*snapshot){project, letters, paused, wait(1500, time.Hour)}, bad, "Project prj is held: project missing. 1,500 items wait."},

@@ -116,6 +116,9 @@ func viewOf(s *snapshot, c *Config) *view {
 	items := func(x lanes.Second) int { return x.Items }
 	v.CallRate = drawChart(s.seconds, func(x lanes.Second) int { return x.Calls }, func(x lanes.Second) int { return x.Failed })
 	v.ItemRate = drawChart(s.seconds, items, func(lanes.Second) int { return 0 })
+	if s.WorkersFault != "" {
+		v.Workers = []string{"could not look: " + clip(s.WorkersFault, shownItemBytes)}
+	}
 	for i, w := range s.Workers {
 		if i == shownWorkers {
 			v.MoreWorkers = int64(len(s.Workers) - i)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -30,6 +31,9 @@ type Overview struct {
 	Accounts []Account
 	Queues   []Queue
 	Workers  []Worker
+	// WorkersFault is why the workers could not be listed: asynq writes when it does,
+	// and a Redis that refuses writes can be looked at all the same. Empty: they were.
+	WorkersFault string
 }
 
 // Account is what an account has waiting and what keeps it back.
@@ -86,7 +90,11 @@ func Read(ctx context.Context, rdb redis.UniversalClient, accounts []Settings, r
 	if o.Queues, err = ReadQueues(ctx, rdb); err != nil {
 		return nil, err
 	}
-	if o.Workers, err = ReadWorkers(asynq.NewInspectorFromRedisClient(rdb)); err != nil {
+	o.Workers, err = ReadWorkers(asynq.NewInspectorFromRedisClient(rdb))
+	switch {
+	case refusesWrites(err):
+		o.Workers, o.WorkersFault = []Worker{}, "Redis refuses writes: "+err.Error()
+	case err != nil:
 		return nil, err
 	}
 	return o, nil
@@ -114,6 +122,14 @@ func ReadAccounts(ctx context.Context, rdb redis.UniversalClient, accounts []Set
 		o.Accounts = append(o.Accounts, accountOf(name, i >= 0, settings, &s))
 	}
 	return o, nil
+}
+
+// refusesWrites reports whether Redis refused something because it cannot save, is
+// full or is a replica. By its text: asynq keeps nothing else of an error.
+func refusesWrites(err error) bool {
+	return err != nil && slices.ContainsFunc([]string{"MISCONF ", "OOM ", "READONLY "}, func(code string) bool {
+		return strings.Contains(err.Error(), code)
+	})
 }
 
 // AccountNames lists the accounts of the settings and then those that only Redis

@@ -2,6 +2,7 @@ package vercel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -75,6 +76,18 @@ func (c *Client) Purge(ctx context.Context, r Request) (Answer, error) {
 // error that this could not be learned. It spends no rate budget of purges.
 func (c *Client) Check(ctx context.Context) error {
 	_, err := c.do(ctx, http.MethodGet, "/v2/user", nil, nil)
+	return err
+}
+
+// CheckTeam asks for the team of the client (GET /v2/teams/…) and returns nil if it has
+// none or the token may see it; a *StatusError with status 403 or 404 says that the
+// team is not one of the token's. It spends no rate budget of purges.
+func (c *Client) CheckTeam(ctx context.Context) error {
+	team := cmp.Or(c.query.Get("teamId"), c.query.Get("slug"))
+	if team == "" {
+		return nil
+	}
+	_, err := c.do(ctx, http.MethodGet, "/v2/teams/"+url.PathEscape(team), nil, nil)
 	return err
 }
 
