@@ -7,6 +7,7 @@ STORM    ?= 3m
 SEED     ?= 0
 REFUSED  ?= 75s
 SOAK     ?= 5m
+LETTERS  ?= 5000
 
 TOOL := $(GO) tool -modfile=.ci/tools.mod
 
@@ -61,6 +62,10 @@ compare: ## put edgepurge beside asynq's own ways and BullMQ, ten minutes; needs
 chaos: ## let workers, Redis and the API fail for STORM (3m) under load; SEED=n replays a run
 	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 30m \
 		-chaos.duration $(STORM) -chaos.seed $(SEED) -chaos.rate 650 -chaos.hurry=false -chaos.lanes 10000
+
+.PHONY: letters
+letters: ## send LETTERS (5000) unmappable deliveries of 1 MB to a gateway, and store as many of an older one: 6 GB of memory
+	EDGEPURGE_TEST_REDIS=require $(GO) test ./internal/chaos -run '^TestLargeLetters$$' -v -count=1 -timeout 30m -chaos.letters $(LETTERS)
 
 .PHONY: soak
 soak: ## run a worker for SOAK (5m) under steady load and mild faults; nothing may grow

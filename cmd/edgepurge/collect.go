@@ -11,7 +11,7 @@ const (
 	// of large bodies must not cost five times their size. It is well below the
 	// 256 MiB that a container is given, and well above what webhooks may hold
 	// unproved: a collector that cannot get below it would do nothing else.
-	collectMost = 160 << 20
+	collectMost = 128 << 20
 )
 
 // collectLess makes a gateway's garbage collection rarer, unless its environment
