@@ -21,7 +21,8 @@ func (m *meanwhile) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 func (m *meanwhile) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if args := cmd.Args(); err == nil && len(args) > 1 && args[1] == parcelScript.Hash() && m.run != nil {
+		// By its first key: go-redis sends the source the first time.
+		if args := cmd.Args(); err == nil && len(args) > 3 && args[3] == keysOf("acme").pending(normal) && m.run != nil {
 			run := m.run
 			m.run = nil
 			run()
