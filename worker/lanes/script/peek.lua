@@ -51,7 +51,7 @@ end
 local any_hold, held = redis.call('EXISTS', KEYS[10]), {}
 local function is_held(project)
   if any_hold == 1 and held[project] == nil then
-    held[project] = redis.call('HEXISTS', KEYS[10], 'project:' .. project) == 1
+    held[project] = redis.call('HGET', KEYS[10], 'project:' .. project) ~= false
   end
   return held[project]
 end
