@@ -72,6 +72,28 @@ func TestInvariant5_ACrowdIsServedInOrder(t *testing.T) {
 	assert.False(t, r.peek().Waits, "all of it was claimed")
 }
 
+// What comes back, because its call was not answered or its budget was spent, goes where it
+// was: in a crowd it does not wait behind all the others once more.
+func TestInvariant5_WhatComesBackKeepsItsPlaceInACrowd(t *testing.T) {
+	each(t, func(r *rig) {
+		for i := range 20 {
+			r.absorb(deadlineOf(i), "post")
+			r.pass(time.Millisecond)
+		}
+		r.pass(time.Second)
+		first := r.claim(deadlineOf(0))
+		second := r.claim(deadlineOf(1))
+		r.absorb(deadlineOf(1), "another") // and so the lane of the second is in line again, at its end
+		require.True(r.t, r.restore(second, false))
+		require.True(r.t, r.restore(first, false))
+		for i := range 3 {
+			next := r.peek().Ready[0].Lane
+			assert.Equal(r.t, i, next.DeadlineSeconds)
+			r.claim(next)
+		}
+	})
+}
+
 // More projects than one look reads, each with more lanes than are served meanwhile: each
 // has its turn all the same.
 func TestInvariant5_MoreProjectsThanALookReads(t *testing.T) {

@@ -217,11 +217,13 @@ end
 
 -- offer makes lane p ready, earlier than it was but never later: its place in
 -- the line is the time it was last served, and new items must not lose it. With repair
--- it is put into its line even so.
-local function offer(p, repair)
+-- it is put into its line even so. With back the place is that of its first item, however
+-- long ago that was due: what comes back has waited and does not wait behind the others
+-- once more.
+local function offer(p, repair, back)
   local at, first = next_time(p)
   if not at then return nil end
-  at = math.max(at, now)
+  if not back then at = math.max(at, now) end
   local old = tonumber(redis.call('ZSCORE', ready[p], lane_ids[p]) or nil)
   local stays = old and old <= at
   if not old then redis.call('HSET', lanes, lane_ids[p], pace.lanes[p]) end

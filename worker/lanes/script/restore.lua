@@ -63,7 +63,7 @@ if brought.origins then
 end
 local at
 for q = 1, p do
-  local ready_at = offer(q)
+  local ready_at = offer(q, false, true)
   if ready_at then at = math.min(at or ready_at, ready_at) end
 end
 if at then redis.call('PUBLISH', 'edgepurge:wake', pace.account) end
