@@ -153,7 +153,9 @@ func TestAttempt_TryAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			rdb, _ := redistest.Mini(t)
 			api := answering(t, &c.answer)
-			l := newLab(t, testConfig(api.URL), rdb)
+			config := testConfig(api.URL)
+			config.Accounts[0].Retry.Cap = max(config.Accounts[0].Retry.Cap, c.least) // past it none is respected
+			l := newLab(t, config, rdb)
 			err := l.attempt(callNamed("b", "x"))
 			var retry *retryError
 			require.ErrorAs(t, err, &retry)
