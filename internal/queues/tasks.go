@@ -93,18 +93,18 @@ func (t *Task) decode(msg []byte) error {
 			return errDamaged
 		}
 		msg = msg[n:]
-		switch field {
+		switch int(field) {
 		case 1:
 			t.Type = string(text)
 		case 2:
 			t.Payload = text
 		case 6:
-			t.Retried = int(int32(number)) //nolint:gosec // as asynq wrote it
+			t.Retried = int(int32(number))
 		case 7:
 			t.LastErr = string(text)
 		case 11:
 			if number > 0 {
-				t.LastFailedAt = time.Unix(int64(number), 0) //nolint:gosec // as asynq wrote it
+				t.LastFailedAt = time.Unix(int64(number), 0)
 			}
 		}
 	}

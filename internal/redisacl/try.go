@@ -52,7 +52,7 @@ func Try(ctx context.Context, rdb redis.UniversalClient, id string) (refused map
 			continue
 		}
 		words := []string{command}
-		for _, w := range strings.Fields(arguments[command]) {
+		for w := range strings.FieldsSeq(arguments[command]) {
 			if w == "KEY" {
 				w = keys[typeOf(command)]
 			}
