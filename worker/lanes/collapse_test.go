@@ -2,7 +2,9 @@ package lanes
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +77,14 @@ func TestCollapse_Again(t *testing.T) {
 	})
 }
 
+// A search may find an item twice: it is one.
+func TestCollapse_NamedTwice(t *testing.T) {
+	r := simulated(t)
+	r.absorb(normal, "a", "b")
+	assert.Equal(t, 2, r.collapse(normal, "all", "a", "b", "a"))
+	assert.Equal(t, []string{"all"}, r.items(normal))
+}
+
 // The item in their place is pending once over the priorities, at the more urgent one,
 // and a later purge of it stays.
 func TestCollapse_Twin(t *testing.T) {
@@ -121,6 +131,101 @@ func TestCollapse_LaterAndRebound(t *testing.T) {
 	assert.Equal(t, start+5000, r.pending(normal)["all"], "the rebound")
 	r.pass(10 * time.Second)
 	assert.Equal(t, []string{"all", "a", "c"}, r.claim(normal).Items, "and what was asked for later")
+}
+
+// Whatever an entry of `again` holds, nothing of it is lost: what is due by now goes to the
+// item in their place, with its rebound, and what is due later stays, each with its own.
+func TestCollapse_EveryFormOfAgain(t *testing.T) {
+	start := epoch.UnixMilli()
+	at := func(text string) string { // @n: n seconds after the beginning
+		return regexp.MustCompile(`@\d+`).ReplaceAllStringFunc(text, func(s string) string {
+			n, err := strconv.ParseInt(s[1:], 10, 64)
+			require.NoError(t, err)
+			return strconv.FormatInt(start+n*1000, 10)
+		})
+	}
+	for _, c := range []struct {
+		before    string // of the item
+		due       int64  // of the item afterwards, in seconds; 0: it is gone
+		after, to string // of the item, and of the one in its place
+	}{
+		{"", 0, "", ""},
+		{"+700", 0, "", "+700"},
+		{"@5", 0, "", ""}, // due by now: covered
+		{"@5+700", 0, "", "+700"},
+		{"@5+700,+900", 0, "", "+900"},
+		{"@5+900,@9+1000,+700", 0, "", "+1000"},
+		{"@10+700", 0, "", "+700"}, // at this instant
+		{"@11", 11, "", ""},
+		{"@11+700", 11, "+700", ""},
+		{"@11+700,+900", 11, "+700", "+900"},
+		{"@11,+900", 11, "", "+900"},
+		{"@11+20000,@100+700,@200", 11, "@100+700,@200,+20000", ""},
+		{"@200,@100+700,@11+20000,+900", 11, "@100+700,@200,+20000", "+900"}, // in any order
+		{"@5+800,@11,@12+600,+100", 11, "@12+600", "+800"},
+		{"@9+800,@100+700,+900", 100, "+700", "+900"},
+	} {
+		for _, had := range []string{"", "+100", "+950", "@100+300", "@100,+100"} { // of the one in its place, that waits
+			t.Run(c.before+"_"+had, func(t *testing.T) {
+				r := simulated(t)
+				again := keysOf("acme").again(normal)
+				r.absorb(normal, "a")
+				r.pass(10 * time.Second)
+				if c.before != "" {
+					require.NoError(t, r.rdb.HSet(r.ctx(), again, "a", at(c.before)).Err())
+				}
+				if had != "" {
+					r.absorb(normal, "all")
+					require.NoError(t, r.rdb.HSet(r.ctx(), again, "all", at(had)).Err())
+				}
+				require.Equal(t, 1, r.collapse(normal, "all", "a"))
+				pending, entries := map[string]int64{"all": start}, map[string]string{}
+				if c.due > 0 {
+					pending["a"] = start + c.due*1000
+				}
+				if c.after != "" {
+					entries["a"] = at(c.after)
+				}
+				later, _, _ := strings.Cut(had, ",")
+				if !strings.HasPrefix(later, "@") {
+					later = ""
+				}
+				longest := max(reboundOf(had), reboundOf(c.to))
+				switch {
+				case later != "" && longest > 0:
+					entries["all"] = at(fmt.Sprintf("%s,+%d", later, longest))
+				case later != "":
+					entries["all"] = at(later)
+				case longest > 0:
+					entries["all"] = fmt.Sprintf("+%d", longest)
+				}
+				assert.Equal(t, pending, r.pending(normal))
+				assert.Equal(t, entries, r.again(normal))
+			})
+		}
+	}
+}
+
+// A request may be due while the later purge that it asked for is not: that one begins with
+// the next second. Who gives way then keeps that purge and its rebound, and its receipt
+// counts with the item in its place.
+func TestCollapse_LaterPurgeOfARequestThatIsDue(t *testing.T) {
+	r := simulated(t)
+	r.absorb(bulk, "a")
+	r.ask(Absorption{Request: "r1", Receipt: "r1", Lane: normal, Items: []string{"a"}, Settle: 300 * time.Millisecond, Rebound: 20 * time.Second})
+	r.pass(400 * time.Millisecond)
+	require.Equal(t, 1, r.collapse(normal, "all", "a"))
+	start := epoch.UnixMilli()
+	assert.Equal(t, map[string]int64{"all": start, "a": start + 1000}, r.pending(normal))
+	assert.Equal(t, map[string]string{"a": "+20000"}, r.again(normal))
+
+	b := r.claim(normal)
+	assert.Equal(t, []string{"all"}, b.Items)
+	assert.Contains(t, b.Origins.All(), Origin{Request: "r1"})
+	r.settle(b, Purged)
+	r.finish(b, true)
+	assert.Equal(t, counted{purged: 1}, r.counted("r1"), "the call began after the request was due")
+	assert.Equal(t, []int{1, 21}, r.calls("a"))
 }
 
 // A member of a receipt is the item, the due time, the item that was asked for, if it is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -139,12 +140,13 @@ func (m *model) collapseSome(*rapid.T) {
 			continue
 		}
 		if name := cmp.Or(w.as, w.item); replaced[name] && !w.claimed {
-			// A later purge is put off to the end of the second: it may be the item's own still,
-			// with its rebound. Which one it is the model does not know.
-			if at, ok := m.pending(lane)[name]; ok && at <= (w.due+999)/1000*1000 {
-				w.rebound = 0
+			// A later purge is put off to the end of its second: it is the item's own still, and so
+			// is its rebound.
+			at, stays := m.pending(lane)[name]
+			own := stays && at <= (w.due+999)/1000*1000 && w.rebound > 0 && reboundOf(m.again(lane)[name]) >= w.rebound
+			if !own {
+				w.as = to
 			}
-			w.as = to
 		}
 		for name := range w.since() {
 			if _, before := w.instead[to]; replaced[name] && !before {
@@ -155,6 +157,13 @@ func (m *model) collapseSome(*rapid.T) {
 			}
 		}
 	}
+}
+
+// reboundOf is the rebound of the pending purge in an entry of `again`, in ms; 0: none.
+func reboundOf(entry string) int64 {
+	var rebound int64
+	_, _ = fmt.Sscanf(entry[strings.LastIndex(entry, ",")+1:], "+%d", &rebound)
+	return rebound
 }
 
 // draw picks a batch that is in a state.

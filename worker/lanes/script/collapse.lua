@@ -21,15 +21,17 @@ redis.call('ZREM', receipts, '') -- runs on a full Redis, see doc.go
 local before = redis.call('GET', collapsed)
 if before then return cjson.decode(before) end
 
--- Whoever named the items looked some time ago: some may be claimed by now, or due later.
-local items, oldest = {}, now
+-- Whoever named the items looked some time ago: some may be claimed by now, or due later,
+-- and a search may have found one twice.
+local items, oldest, seen = {}, now, {}
 for start = 8, #ARGV, 1000 do
   local stop = math.min(start + 999, #ARGV)
   local scores = redis.call('ZMSCORE', pending[p], unpack(ARGV, start, stop))
   for i = start, stop do
     local score = scores[i - start + 1]
     local due = score and tonumber(score)
-    if due and due <= now and ARGV[i] ~= to then
+    if due and due <= now and ARGV[i] ~= to and not seen[ARGV[i]] then
+      seen[ARGV[i]] = true
       items[#items + 1] = ARGV[i]
       oldest = math.min(oldest, due)
     end
