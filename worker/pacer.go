@@ -288,7 +288,9 @@ func (p *pacer) writeDown(ctx context.Context, b lanes.Batch, j Judgment) {
 		if err == nil {
 			return
 		}
-		p.trouble.Error().Err(err).Str("batch", b.ID).Stringer("verdict", j.Verdict).Msg("write down the answer to a call")
+		if p.away == nil || !p.away() { // its watch says so
+			p.trouble.Error().Err(err).Str("batch", b.ID).Stringer("verdict", j.Verdict).Msg("write down the answer to a call")
+		}
 		if !sleep(ctx, firstRedisWait) {
 			p.trouble.Error().Str("batch", b.ID).Msg("the answer could not be written down: the call will be repeated")
 			return

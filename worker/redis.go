@@ -102,25 +102,38 @@ func isRefusal(err error) bool {
 	return ok && !strings.HasPrefix(reply.Error(), "NOSCRIPT")
 }
 
-// awaitRedis waits until Redis answers, with a message at each try that fails unless
-// away says that there has been one.
-// It returns early with the context's error.
+// awaitRedis waits until Redis answers. It says why, when that changes and once a minute,
+// unless away says that there has been a message. It returns early with the context's error.
 func awaitRedis(ctx context.Context, rdb redis.UniversalClient, away func() bool, log zerolog.Logger) error {
+	var last string
+	var told time.Time
 	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := rdb.Ping(ctx).Err()
 		if err == nil {
+			if last != "" {
+				log.Warn().Msg("Redis answers")
+			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !away() {
-			log.Error().Err(plainNetError(err)).Dur("retry_in_ms", wait).Msg("Redis does not answer: waiting for it (is redis.url right?)")
+		if why := awaitReason(err); !away() && (why != last || time.Since(told) >= time.Minute) {
+			last, told = why, time.Now()
+			log.Error().Err(plainNetError(err)).Msg(why)
 		}
 		if !sleep(ctx, wait) {
 			return ctx.Err()
 		}
 	}
+}
+
+// awaitReason says what keeps a worker from its start.
+func awaitReason(err error) string {
+	if isRefusal(err) {
+		return "Redis refuses to serve: waiting for it (are the user and password in redis.url right?)"
+	}
+	return "Redis does not answer: waiting for it (is redis.url right?)"
 }
 
 // tellMissingRights says once what the Redis user may not do. Redis 7.0 names

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,26 @@ func TestAwaitRedis_WaitsAndSaysSo(t *testing.T) {
 		assert.Contains(t, logs.String(), "Redis does not answer: waiting for it (is redis.url right?)")
 		assert.Contains(t, logs.String(), `"error":"dial tcp: connection refused"`)
 	})
+}
+
+// replied is an error reply of Redis's.
+type replied string
+
+func (r replied) Error() string { return string(r) }
+func (replied) RedisError()     {}
+
+// A refusal at the start, of the password say, is no line at each try either.
+func TestAwaitRedis_SaysItOnceAMinute(t *testing.T) {
+	for _, why := range []error{replied("NOAUTH Authentication required."), replied("LOADING Redis is loading the dataset in memory"), io.EOF} {
+		synctest.Test(t, func(t *testing.T) {
+			var logs logBuffer
+			// 0.5, 1, 2, 4, 8 s and 15 times 10 s: 165.5 s
+			require.NoError(t, awaitRedis(t.Context(), &pinger{failures: 20, err: why}, func() bool { return false }, zerolog.New(&logs)))
+			assert.Equal(t, 4, strings.Count(logs.String(), "\n"), logs.String())
+			assert.Equal(t, 3, strings.Count(logs.String(), why.Error()))
+			assert.Contains(t, logs.String(), "Redis answers")
+		})
+	}
 }
 
 func TestAwaitRedis_EndsWithItsContext(t *testing.T) {

@@ -105,6 +105,10 @@ func New(c Config, o Options) (*Worker, error) {
 	}, nil
 }
 
+// RedisAway reports whether Redis did not answer when it was last asked. The log says so
+// once, and once more when it is back, so that nothing else need.
+func (w *Worker) RedisAway() bool { return w.away.Away() }
+
 // Run works until ctx ends. Then nothing more is taken in or claimed, the calls
 // in hand end and are written down, and everything else stays in Redis. While
 // Redis is away it waits and says so. The error is nil after a graceful stop.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/edgepurge/edgepurge/configs"
 	"github.com/edgepurge/edgepurge/enqueue/webhook"
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 )
 
 // devSource takes tags from anyone on this machine.
@@ -63,6 +65,9 @@ func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFl
 		log.Level = configs.LevelWarn
 	}
 	p := newProcess(c, rdb, a.logger(log))
+	away := redisaway.New(zerolog.Nop()) // the worker's log says so
+	rdb.AddHook(away)
+	p.away = away.Away
 	run, address, err := p.gateway(ctx)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w (here: --listen)", err)
@@ -72,7 +77,7 @@ func (s *devStage) gateway(cmd *cobra.Command, a *app, c configs.Config, f devFl
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ended <- together(ctx, append(run, onlyLooks(p.fleet.run))...)
+		ended <- together(ctx, append(run, onlyLooks(p.watchFleet))...)
 	}()
 	s.onClose(func() error {
 		stop()

@@ -34,7 +34,6 @@ type fleetMetrics struct {
 	rdb     redis.UniversalClient
 	letters *deadletter.Box
 	log     zerolog.Logger
-	away    func() bool // whether it is known that Redis does not answer; nil: unknown
 
 	up      prometheus.Gauge
 	tasks   *prometheus.GaugeVec
@@ -79,7 +78,9 @@ func (f *fleetMetrics) countWorkers(reg prometheus.Registerer) {
 }
 
 // run looks until ctx ends.
-func (f *fleetMetrics) run(ctx context.Context) error {
+//
+// away says whether it has been told that Redis does not answer.
+func (f *fleetMetrics) run(ctx context.Context, away func() bool) error {
 	failures := 0
 	for {
 		err := f.look(ctx, time.Now())
@@ -88,7 +89,7 @@ func (f *fleetMetrics) run(ctx context.Context) error {
 		}
 		if err != nil {
 			f.up.Set(0)
-			if failures == 0 && (f.away == nil || !f.away()) {
+			if failures == 0 && !away() {
 				f.log.Warn().Err(err).Msg("the metrics of the fleet are old: Redis could not be read")
 			}
 		} else {

@@ -94,14 +94,14 @@ func (a *app) runGateway(ctx context.Context) error {
 	defer p.close(ctx)
 	away := redisaway.New(p.log)
 	p.rdb.AddHook(away)
-	p.fleet.away = away.Away
+	p.away = away.Away
 	g, _, err := p.gateway(ctx)
 	if err != nil {
 		return err
 	}
 	a.collectLess()
 	p.logStart("gateway")
-	return together(ctx, append(g, onlyLooks(p.fleet.run))...)
+	return together(ctx, append(g, onlyLooks(p.watchFleet))...)
 }
 
 // gatewayConfig loads a configuration that a gateway can run with.

@@ -21,13 +21,13 @@ func (p *process) tidy(ctx context.Context, letters *deadletter.Box) {
 	defer ticker.Stop()
 	logged := map[string]bool{}
 	for {
-		if n, err := letters.Tidy(ctx); err != nil {
+		if n, err := letters.Tidy(ctx); err != nil && !p.away() {
 			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
 		} else if n > 0 {
 			p.log.Warn().Int("deliveries", n).Msg("deliveries that a crash left half kept are dead letters now")
 		}
 		old, err := letters.List(ctx, deadletter.Filter{Reasons: []string{deadletter.Unmappable}, Before: time.Now().Add(-oldDelivery)})
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !p.away() {
 			p.log.Warn().Err(err).Msg("kept deliveries could not be looked after")
 		}
 		for i := range old {

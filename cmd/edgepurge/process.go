@@ -19,6 +19,7 @@ type process struct {
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	fleet    *fleetMetrics
+	away     func() bool       // whether it has been told that Redis does not answer
 	traces   *tracing.Provider // nil: off
 }
 
@@ -54,8 +55,14 @@ func (p *process) close(ctx context.Context) {
 
 func newProcess(c configs.Config, rdb redis.UniversalClient, log zerolog.Logger) *process {
 	registry := newRegistry()
-	return &process{config: c, rdb: rdb, log: log, registry: registry, fleet: newFleetMetrics(rdb, registry, log)}
+	return &process{
+		config: c, rdb: rdb, log: log, registry: registry, fleet: newFleetMetrics(rdb, registry, log),
+		away: func() bool { return false },
+	}
 }
+
+// watchFleet keeps the metrics of the fleet new until ctx ends.
+func (p *process) watchFleet(ctx context.Context) error { return p.fleet.run(ctx, p.away) }
 
 // workerConns is how many connections a worker needs.
 func workerConns(c configs.Config) int { return c.Worker.Concurrency + 10 + 2*c.Worker.Servers }

@@ -30,11 +30,20 @@ type purgeProgress struct {
 	moved  time.Time       // when the counts last changed, or their standstill was looked into
 	last   int             // pending items, as last seen
 	told   map[string]bool // causes
+	outage outage
 }
 
 func newPurgeProgress(a *app, client *producer) *purgeProgress {
 	now := time.Now()
-	return &purgeProgress{app: a, client: client, start: now, lined: now, moved: now, told: map[string]bool{}}
+	return &purgeProgress{app: a, client: client, start: now, lined: now, moved: now, told: map[string]bool{}, outage: outage{app: a}}
+}
+
+// redis takes how a look at Redis ended.
+func (p *purgeProgress) redis(err error) {
+	if p.outage.away != (err != nil) {
+		p.clear()
+	}
+	p.outage.bridges(err)
 }
 
 func (p *purgeProgress) show(ctx context.Context, s enqueue.Status) {

@@ -58,7 +58,7 @@ func (a *app) receipt(cmd *cobra.Command, f *purgeFlags) error {
 // wait shows how far a purge is until it is done, and tells how it ended.
 func (a *app) wait(ctx context.Context, client *producer, id string, asJSON bool) error {
 	progress := newPurgeProgress(a, client)
-	last, err := follow(ctx, client, id, progress.show)
+	last, err := follow(ctx, client, id, progress)
 	progress.end()
 	if err != nil && ctx.Err() != nil {
 		a.notef("edgepurge: stopped waiting; the purge goes on: `edgepurge purge --status %s` tells how far it is", id)
@@ -77,7 +77,7 @@ func (a *app) wait(ctx context.Context, client *producer, id string, asJSON bool
 }
 
 // follow asks again and again until the request is done, and returns what it saw last.
-func follow(ctx context.Context, client *producer, id string, show func(context.Context, enqueue.Status)) (last enqueue.Status, err error) {
+func follow(ctx context.Context, client *producer, id string, progress *purgeProgress) (last enqueue.Status, err error) {
 	seen := time.Now()
 	for {
 		asked, cancel := context.WithTimeout(ctx, redisWait)
@@ -86,13 +86,14 @@ func follow(ctx context.Context, client *producer, id string, show func(context.
 		switch {
 		case err == nil:
 			last, seen = s, time.Now()
-			show(ctx, s)
+			progress.show(ctx, s)
 			if s.Done() {
 				return s, nil
 			}
 		case errors.Is(err, enqueue.ErrUnknownReceipt), ctx.Err() != nil, time.Since(seen) > receiptPatience:
 			return last, err
 		}
+		progress.redis(err)
 		select {
 		case <-ctx.Done():
 			return last, ctx.Err()

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/edgepurge/edgepurge/configs"
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 	"github.com/edgepurge/edgepurge/internal/redisurl"
 )
 
@@ -56,6 +57,29 @@ func redisFault(url string, err error) error {
 // isLogin reports whether Redis refused the user, his password, or what he may do.
 func isLogin(err error) bool {
 	return slices.ContainsFunc([]string{"NOAUTH", "WRONGPASS", "NOPERM"}, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
+}
+
+// outage tells the user of a command that goes on when Redis does not answer: once, and
+// once when it is back.
+type outage struct {
+	app  *app
+	away bool
+}
+
+// bridges takes how a look at Redis ended and reports whether the command may go on, for
+// it will look again.
+func (o *outage) bridges(err error) bool {
+	switch {
+	case err == nil && o.away:
+		o.app.notef("edgepurge: Redis answers again")
+		o.away = false
+	case err != nil && !redisaway.Outage(err):
+		return false
+	case err != nil && !o.away:
+		o.app.notef("edgepurge: Redis does not answer: waiting for it")
+		o.away = true
+	}
+	return true
 }
 
 // silence is go-redis's logger: what it logs, a dial that failed, comes back as

@@ -44,5 +44,5 @@ func (a *app) serveBoth(ctx context.Context) error {
 	}
 	a.collectLess()
 	p.logStart("serve")
-	return together(ctx, append(slices.Concat(g, w), onlyLooks(p.fleet.run))...)
+	return together(ctx, append(slices.Concat(g, w), onlyLooks(p.watchFleet))...)
 }

@@ -49,36 +49,43 @@ func (a *app) status(ctx context.Context, asJSON bool, watch time.Duration) erro
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
+	if watch > 0 {
+		return a.watchStatus(ctx, c, rdb, watch)
+	}
+	s, err := readStatus(ctx, c, rdb)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(s)
+	}
+	a.printf("%s", s)
+	return nil
+}
+
+// watchStatus shows it again and again until ctx ends. While Redis is away it waits.
+func (a *app) watchStatus(ctx context.Context, c configs.Config, rdb redis.UniversalClient, every time.Duration) error {
+	redisIs := outage{app: a}
 	for {
 		s, err := readStatus(ctx, c, rdb)
-		if err != nil {
-			return quietEnd(ctx, watch, err)
-		}
-		switch {
-		case asJSON:
-			return a.printJSON(s)
-		case watch == 0:
-			a.printf("%s", s)
+		if ctx.Err() != nil {
 			return nil
 		}
-		if isTerminal(a.stdout) {
-			a.printf("\x1b[H\x1b[2J")
+		if !redisIs.bridges(err) {
+			return err
 		}
-		a.printf("%s\n%s", s.Now.Local().Format(time.TimeOnly), s)
+		if err == nil {
+			if isTerminal(a.stdout) {
+				a.printf("\x1b[H\x1b[2J")
+			}
+			a.printf("%s\n%s", s.Now.Local().Format(time.TimeOnly), s)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(watch):
+		case <-time.After(every):
 		}
 	}
-}
-
-// quietEnd is nil for a watch that was ended by hand.
-func quietEnd(ctx context.Context, watch time.Duration, err error) error {
-	if watch > 0 && ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // status is what `edgepurge status --json` prints.

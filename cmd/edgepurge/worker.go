@@ -63,7 +63,7 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	p.logStart("worker")
-	return together(ctx, append(w, onlyLooks(p.fleet.run))...)
+	return together(ctx, append(w, onlyLooks(p.watchFleet))...)
 }
 
 // worker returns the parts of a worker. One that nobody can watch does not go
@@ -73,6 +73,7 @@ func (p *process) worker(ctx context.Context) ([]func(context.Context) error, er
 	if err != nil {
 		return nil, err
 	}
+	p.away = w.RedisAway
 	metrics, err := listenMetrics(ctx, p.config.Metrics)
 	if err != nil {
 		return nil, err

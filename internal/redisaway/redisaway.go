@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ func (w *Watch) Away() bool { return w.away.Load() }
 // note takes how a command ended.
 func (w *Watch) note(err error, now time.Time) {
 	answered := err == nil || isReply(err)
-	if answered && !w.away.Load() || !answered && !isOutage(err) {
+	if answered && !w.away.Load() || !answered && !Outage(err) {
 		return
 	}
 	w.mu.Lock()
@@ -54,7 +55,8 @@ func (w *Watch) note(err error, now time.Time) {
 	switch away := w.away.Load(); {
 	case answered && away && now.Sub(w.last) >= settled:
 		w.away.Store(false)
-		w.log.Info().Dur("away_ms", now.Sub(w.since)).Msg("Redis answers again")
+		// No less than a warning: whoever was told of the beginning is told of the end.
+		w.log.Warn().Dur("away_ms", now.Sub(w.since)).Msg("Redis answers again")
 	case answered:
 	case !away:
 		w.away.Store(true)
@@ -69,14 +71,24 @@ func (w *Watch) note(err error, now time.Time) {
 // isReply reports whether an error is an answer of Redis's.
 func isReply(err error) bool {
 	_, reply := errors.AsType[redis.Error](err)
-	return reply || errors.Is(err, redis.Nil)
+	return (reply || errors.Is(err, redis.Nil)) && !isLoading(err)
 }
 
-// isOutage reports whether an error says that Redis did not answer: an end that the
-// caller chose, or a client that is closed, says nothing of it.
-func isOutage(err error) bool {
+// isLoading reports whether Redis is there and reads its data still: it serves nothing.
+func isLoading(err error) bool {
+	reply, ok := errors.AsType[redis.Error](err)
+	return ok && strings.HasPrefix(reply.Error(), "LOADING")
+}
+
+// Outage reports whether an error says that Redis did not answer, or is not ready to: an
+// end that the caller chose, a client that is closed or another error of Redis's says
+// nothing of it. An error of nil is no outage.
+func Outage(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, redis.ErrClosed) {
 		return false
+	}
+	if isLoading(err) {
+		return true
 	}
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, io.EOF)

@@ -41,12 +41,14 @@ func TestWatch_SaysItOnceAMinute(t *testing.T) {
 	w.note(nil, now)
 	assert.True(t, w.Away(), "others may still fail")
 	now = now.Add(settled)
-	w.note(reply("LOADING"), now)
-	w.note(nil, now)
+	w.note(reply("LOADING Redis is loading the dataset in memory"), now)
+	assert.True(t, w.Away(), "it is there and serves nothing")
+	now = now.Add(settled)
+	w.note(reply("OOM"), now)
 	assert.False(t, w.Away())
 	assert.Equal(t, 4, lines())
 	assert.Contains(t, out.String(), "Redis answers again")
-	for _, outage := range []error{io.EOF, context.DeadlineExceeded, refused, redis.ErrPoolTimeout} {
+	for _, outage := range []error{io.EOF, context.DeadlineExceeded, refused, redis.ErrPoolTimeout, reply("LOADING Redis is loading the dataset in memory")} {
 		w.note(outage, now)
 		assert.True(t, w.Away(), "%v", outage)
 		now = now.Add(settled)
