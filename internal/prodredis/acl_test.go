@@ -322,7 +322,7 @@ func TestACL_ProducerCannotHarm(t *testing.T) {
 	t.Cleanup(func() { _ = rdb.Close() })
 	for _, attack := range attacks {
 		var args []any
-		for _, word := range strings.Fields(strings.ReplaceAll(attack, "TASK", id)) {
+		for word := range strings.FieldsSeq(strings.ReplaceAll(attack, "TASK", id)) {
 			args = append(args, word)
 		}
 		require.ErrorContains(t, rdb.Do(t.Context(), args...).Err(), "NOPERM", attack)

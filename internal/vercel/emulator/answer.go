@@ -76,7 +76,7 @@ func (a answer) write(w http.ResponseWriter, v verdict) {
 		h["Content-Type"] = []string{contentType}
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(body) // the client may have left
+	_, _ = w.Write(body) //nolint:gosec // what is echoed is JSON, and no page; the client may have left
 }
 
 // encode returns the body and its content type; both empty on success, since
