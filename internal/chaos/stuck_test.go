@@ -122,15 +122,15 @@ func (s *site) excuseInHand(tb testing.TB, killed time.Time) {
 		active, err := inspector.ListActiveTasks(queue, asynq.PageSize(1000))
 		require.NoError(tb, err)
 		for _, task := range active {
-			until := killed.Add(asynqLease)
+			since, until := killed.Add(-time.Hour), killed.Add(asynqLease) // whenever it was asked for
 			switch task.Type {
 			case tasks.TypeRequest:
-				s.excuse(history.Excuse{Request: task.ID, From: killed, To: until})
+				s.excuse(history.Excuse{Request: task.ID, From: since, To: until})
 			case tasks.TypeCall:
 				call, err := tasks.DecodeCall(task.Payload)
 				require.NoError(tb, err)
 				for _, item := range call.Items {
-					s.excuse(history.Excuse{Project: call.Lane.Project, Item: item, From: killed, To: until})
+					s.excuse(history.Excuse{Project: call.Lane.Project, Item: item, From: since, To: until})
 				}
 			}
 		}

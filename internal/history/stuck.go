@@ -31,8 +31,9 @@ func (s Stall) String() string {
 // requests, for the first stretch in which it was stuck.
 //
 // A program may be slow. So the clock of an item begins anew with each call of its project
-// that held something that had waited as long: whoever is served in turn moves. What
-// nothing moves towards is stuck. Stuck changes nothing that it is given.
+// that held something that had waited as long, or less by no more than the bound: whoever
+// is served in turn moves. What nothing moves towards is stuck. Stuck changes nothing that
+// it is given.
 func Stuck(requests []Request, calls []Call, letters []Letter, terms Terms, rules ...Rule) []Stall {
 	calls = slices.Clone(calls)
 	slices.SortStableFunc(calls, func(a, b Call) int { return a.Start.Compare(b.Start) })
@@ -106,7 +107,7 @@ func (j *judge) readTurns(all []wait) {
 func (j *judge) judge(w *wait) (Stall, bool) {
 	from := w.from
 	for _, t := range during(j.projects[w.Project], w.stretch) {
-		if t.since.After(w.from) {
+		if t.since.After(w.from.Add(j.Bound)) {
 			continue // a younger one
 		}
 		if stall, ok := j.stall(w, stretch{from, t.at}); ok {
@@ -211,18 +212,7 @@ func (j *judge) stretches(w *wait, known map[lane][]stretch, read func([]Call, l
 		all = read(j.calls, l)
 		known[l] = all
 	}
-	var own []stretch
-	for i := range j.Excuses {
-		e := &j.Excuses[i]
-		if !e.isOf(w.Project) && (e.Project == "" || e.Project == w.Project) &&
-			(e.Request == "" || e.Request == w.request) && (e.Item == "" || e.Item == w.item) {
-			own = append(own, e.stretch(j.Until))
-		}
-	}
-	if own == nil {
-		return all
-	}
-	return union(slices.Concat(all, own))
+	return all
 }
 
 // during are the turns that began within a stretch.

@@ -19,7 +19,7 @@ func terms() history.Terms {
 func TestStuck(t *testing.T) {
 	t.Parallel()
 	one := []history.Request{asked("1", 0, "a")}
-	inTurn := []history.Call{called(9_000, 200, "b"), called(18_000, 200, "c"), called(27_000, 200, "a")}
+	inTurn := []history.Call{called(13_000, 200, "b"), called(20_000, 200, "c"), called(33_000, 200, "a")}
 	for _, test := range []struct {
 		name     string
 		requests []history.Request
@@ -65,8 +65,9 @@ func TestStuck(t *testing.T) {
 		{"its spread was in debt", one, []history.Call{called(5, 200, numbered(0, 10)...), called(59_500, 200, "a")}, nil, spread(at(0), 0.2), 0, 0},
 		{"its spread had recovered", one, []history.Call{called(5, 200, numbered(0, 10)...), called(59_500, 200, "a")}, nil, spread(at(0), 0.3), 33_338, 59_500},
 		{"its spread was lifted", one, []history.Call{called(5, 200, numbered(0, 10)...), called(59_500, 200, "a")}, nil, spread(at(0), 0.2, 40_000), 40_000, 59_500},
-		{"what waited longer went", []history.Request{asked("1", 0, "b", "c"), asked("2", 100, "a")}, inTurn, nil, bound(18 * time.Second), 0, 0},
-		{"what waited less went", []history.Request{asked("1", 0, "a"), asked("2", 100, "b", "c")}, inTurn, nil, bound(18 * time.Second), 10, 27_000},
+		{"what waited longer went", []history.Request{asked("1", 0, "b", "c"), asked("2", 100, "a")}, inTurn, nil, bound(15 * time.Second), 0, 0},
+		{"what waited hardly less went", []history.Request{asked("1", 0, "a"), asked("2", 12_000, "b", "c")}, inTurn, nil, bound(15 * time.Second), 0, 0},
+		{"what waited less went", []history.Request{asked("1", 0, "a"), asked("2", 12_000, "b", "c")}, inTurn, nil, bound(11 * time.Second), 10, 33_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

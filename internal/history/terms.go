@@ -45,7 +45,8 @@ type Spread struct {
 }
 
 // Excuse is a stretch in which items need not go. Project, Request and Item narrow it down;
-// empty means all.
+// empty means all. One of a request or an item says that nobody could know of it: its wait
+// begins when the excuse ends.
 type Excuse struct {
 	From time.Time
 	To   time.Time // zero: until the end

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -24,23 +25,23 @@ type wait struct {
 
 // waits lists how long the items of all requests waited for each call that held them.
 func waits(requests []Request, sorted []Call, dead graveyard, t *Terms, rules []Rule) []wait {
-	tries := attempts(sorted)
+	tries, own := attempts(sorted), t.ownExcuses()
 	var all []wait
 	for i := range requests {
 		r := &requests[i]
 		for _, item := range r.Items {
 			k := key{r.Family, item}
 			keys := append([]key{k}, instead(k, rules)...)
-			all = append(all, t.waitsOf(r, k, tries.since(keys, r.due()), dead.holds(k, r.ID, r.due()))...)
+			all = append(all, t.waitsOf(r, k, tries.since(keys, r.due()), own.of(&k, r.ID), dead.holds(k, r.ID, r.due()))...)
 		}
 	}
 	return all
 }
 
 // waitsOf goes through the calls that held one item of a request, in their order.
-func (t *Terms) waitsOf(r *Request, k key, calls []*Call, died bool) []wait {
+func (t *Terms) waitsOf(r *Request, k key, calls []*Call, own []stretch, died bool) []wait {
 	w := wait{key: k, request: r.ID, urgent: r.Priority == tasks.Urgent}
-	w.from = later(r.due(), r.Accepted)
+	w.from = known(later(r.due(), r.Accepted), own)
 	if r.Priority == tasks.Bulk {
 		w.from = w.from.Add(t.Patience)
 	}
@@ -52,13 +53,53 @@ func (t *Terms) waitsOf(r *Request, k key, calls []*Call, died bool) []wait {
 		if c.OK {
 			return all
 		}
-		w.failed, w.from = c.End, later(w.from, c.End.Add(t.Backoff))
+		w.failed, w.from = c.End, known(later(w.from, c.End.Add(t.Backoff)), own)
 	}
 	if died {
 		return all
 	}
 	w.to, w.call = t.Until, nil
 	return append(all, w)
+}
+
+// ownExcuses are the excuses of requests and items, by what they name.
+type ownExcuses struct {
+	requests, items map[string][]*Excuse
+	until           time.Time
+}
+
+func (t *Terms) ownExcuses() ownExcuses {
+	own := ownExcuses{map[string][]*Excuse{}, map[string][]*Excuse{}, t.Until}
+	for i := range t.Excuses {
+		switch e := &t.Excuses[i]; {
+		case e.Request != "":
+			own.requests[e.Request] = append(own.requests[e.Request], e)
+		case e.Item != "":
+			own.items[e.Item] = append(own.items[e.Item], e)
+		}
+	}
+	return own
+}
+
+// of are those of an item of a request, sorted and merged.
+func (o ownExcuses) of(k *key, request string) []stretch {
+	var all []stretch
+	for _, e := range slices.Concat(o.requests[request], o.items[k.item]) {
+		if (e.Project == "" || e.Project == k.Project) && (e.Item == "" || e.Item == k.item) {
+			all = append(all, e.stretch(o.until))
+		}
+	}
+	return union(all)
+}
+
+// known is when an item could go that could go at a time, but for its own excuses.
+func known(from time.Time, own []stretch) time.Time {
+	for _, s := range own {
+		if !from.Before(s.from) && from.Before(s.to) {
+			from = s.to
+		}
+	}
+	return from
 }
 
 // tries is all calls with an item, by start.
