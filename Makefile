@@ -50,6 +50,10 @@ bench: ## run the benchmarks of BENCH (.) at full size COUNT (3) times, about 8 
 flood: ## unproved bodies against every preset that proves by its body
 	EDGEPURGE_FLOOD=full EDGEPURGE_TEST_REDIS=require $(GO) test ./cmd/edgepurge -run TestGateway_Flood -count=1 -v
 
+.PHONY: stop
+stop: ## stop processes whose Redis hangs while a call is in hand, half a minute
+	EDGEPURGE_STOP=full EDGEPURGE_TEST_REDIS=require $(GO) test ./cmd/edgepurge -run TestSigterm_WhileRedisHangs -count=1 -v
+
 .PHONY: bench-gateway
 bench-gateway: ## send 1,000 signed deliveries a second to a gateway, then as many as it takes beside a bare handler, a minute
 	EDGEPURGE_BENCH=full EDGEPURGE_TEST_REDIS=require $(GO) test -run '^$$' -bench '^BenchmarkGateway$$' -benchtime=1x -timeout=5m ./cmd/edgepurge

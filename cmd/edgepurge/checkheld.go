@@ -82,7 +82,7 @@ func holdRemedy(h held) string {
 	if project, ok := lanes.HeldProject(h.Scope); ok {
 		release = fmt.Sprintf("`edgepurge hold release %s --project %s`", h.Account, project)
 	}
-	what := "fix the cause"
+	var what string
 	switch worker.Reason(h.Reason) {
 	case worker.Unauthorized, worker.Forbidden:
 		what = "set a token that may purge there, and restart the workers"
@@ -94,6 +94,8 @@ func holdRemedy(h held) string {
 		what = "set vercel.url to the address that it redirects to"
 	case worker.ArchiveFull:
 		what = "replay or delete dead letters (`edgepurge dead list`)"
+	default:
+		what = "fix the cause"
 	}
 	return what + ", then " + release + ", or wait for the next probe"
 }

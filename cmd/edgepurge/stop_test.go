@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -161,6 +162,51 @@ gateway:
 				t.Fatal("it does not end")
 			}
 			t.Logf("it took %s", time.Since(start))
+		})
+	}
+}
+
+// A call that is in hand when the SIGTERM comes is waited for, and its answer cannot be
+// written down: that takes as long as a call may, and no longer than 30 s in all.
+func TestSigterm_WhileRedisHangsWithACallInHand(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("EDGEPURGE_STOP") != "full" {
+		t.Skip("half a minute of waiting: run it with make stop")
+	}
+	for _, command := range []string{"worker", "serve", "dev"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			called := make(chan struct{}, 100)
+			release := make(chan struct{})
+			api := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				called <- struct{}{}
+				<-release // after the worker's timeout
+			}))
+			t.Cleanup(func() { close(release); api.Close() })
+			cmd, health, log := longRunning(t, server.URL(), command, "EDGEPURGE_VERCEL_URL="+api.URL)
+			require.Eventually(t, func() bool { return answers200(health) }, 20*time.Second, 50*time.Millisecond)
+			purge := program(t, []string{"EDGEPURGE_REDIS_URL=" + server.URL()}, "purge", "--project", "prj", "--tag", "a", "--priority", "urgent")
+			out, err := purge.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			select {
+			case <-called:
+			case <-time.After(20 * time.Second):
+				require.Fail(t, "no call came", log.String())
+			}
+			server.Pause(t)
+			defer server.Resume(t)
+			start := time.Now()
+			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			select {
+			case err := <-ended:
+				require.NoError(t, err, log.String())
+			case <-time.After(30 * time.Second):
+				require.Fail(t, "it does not end", log.String())
+			}
+			t.Logf("it took %s\n%s", time.Since(start), log)
 		})
 	}
 }
