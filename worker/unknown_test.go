@@ -123,6 +123,8 @@ func TestUnknown_ARollingRestartLosesNothing(t *testing.T) {
 	newer := newLab(t, c, server.Client(t))
 	newer.unknown.patience = unknownPatience
 	newer.start()
+	eventually(t, func() bool { return len(api.all()) > 0 }, "the new worker gets some of them, beside the old one")
+	older.stop() // the restart has reached it
 	eventually(t, func() bool {
 		for i := range 10 {
 			if !api.purged(fmt.Sprintf("request-%d", i), time.Time{}) || !api.purged(fmt.Sprintf("retry-%d", i), time.Time{}) {
