@@ -21,6 +21,7 @@ func (p *process) api(requests *enqueue.Client, metrics *gatewayMetrics) ([]part
 	metrics.initialiseAPI(gateway.Anonymous)
 	h, err := gateway.New(gateway.Config{
 		Enqueue: requests.Purge, Status: requests.Status, Redis: p.rdb, Keys: keys, Count: metrics.exchange, Log: p.log,
+		Proxies: p.config.Gateway.Proxies,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway.api_keys: %w", err)

@@ -27,7 +27,7 @@ type gatewayMetrics struct {
 func newGatewayMetrics(g configs.Gateway, reg prometheus.Registerer) *gatewayMetrics {
 	m := &gatewayMetrics{
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "edgepurge_webhooks_total", Help: "Deliveries of webhooks, by source and outcome.",
+			Name: "edgepurge_webhooks_total", Help: "Deliveries of webhooks, by source and outcome; unknown, not_found: no source has that name.",
 		}, []string{"source", "outcome"}),
 		api: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "edgepurge_api_exchanges_total", Help: "Exchanges of the HTTP API, by the name of the key and outcome.",
@@ -37,6 +37,7 @@ func newGatewayMetrics(g configs.Gateway, reg prometheus.Registerer) *gatewayMet
 		}, []string{"source", "outcome"}),
 	}
 	reg.MustRegister(m.webhooks, m.api, m.requests)
+	m.webhooks.WithLabelValues(webhook.UnknownSource, string(webhook.NotFound))
 	for _, s := range g.Sources {
 		for _, outcome := range webhook.Outcomes() {
 			m.webhooks.WithLabelValues(s.Name, string(outcome))

@@ -61,10 +61,10 @@ func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metri
 		return nil, err
 	}
 	h, err := webhook.NewHandler(webhook.Config{
-		Enqueue: func(ctx context.Context, purge tasks.Purge) error {
-			_, err := requests.Purge(ctx, purge)
+		Enqueue: func(ctx context.Context, purge tasks.Purge) (string, error) {
+			receipt, err := requests.Purge(ctx, purge)
 			metrics.request(purge.Source, err)
-			return err
+			return receipt.ID, err
 		},
 		Dead: func(ctx context.Context, l webhook.Letter) error {
 			err := letters.Keep(ctx, l.ID, deadletter.Delivery{
@@ -75,9 +75,10 @@ func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metri
 			}
 			return err
 		},
-		Dedupe: dedupe,
-		Count:  metrics.webhook,
-		Log:    p.log,
+		Dedupe:  dedupe,
+		Proxies: p.config.Gateway.Proxies,
+		Count:   metrics.webhook,
+		Log:     p.log,
 	}, hooks...)
 	if err != nil {
 		return nil, fmt.Errorf("gateway.sources: %w", err)

@@ -156,7 +156,7 @@ func TestMetrics_Fresh(t *testing.T) {
 	assert.Subset(t, worker.Verdicts(), values("edgepurge_calls_total", "verdict"))
 	assert.Len(t, values("edgepurge_calls_total", "verdict"), len(worker.Verdicts()), "every verdict shows")
 	assert.Equal(t, []string{"edgepurge-calls", "edgepurge-deliveries", "edgepurge-intake", "edgepurge-urgent"}, values("edgepurge_queue_tasks", "queue"))
-	assert.Len(t, values("edgepurge_webhooks_total", "outcome"), len(webhook.Outcomes()))
+	assert.Len(t, values("edgepurge_webhooks_total", "outcome"), len(webhook.Outcomes())+1, "and not_found, of hooks that do not exist")
 	for _, reason := range worker.LetterReasons() {
 		assert.Contains(t, values("edgepurge_dead_letters", "reason"), string(reason))
 		assert.Contains(t, values("edgepurge_buried_total", "reason"), string(reason))

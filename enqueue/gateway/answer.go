@@ -24,8 +24,10 @@ type answer struct {
 	allow       string
 	location    string
 	replayed    bool
-	hangUp      bool  // the rest of the body is of no interest
-	cause       error // of an Unavailable, for the log
+	hangUp      bool   // the rest of the body is of no interest
+	cause       error  // of an Unavailable, for the log
+	problem     string // of a refusal, for the log: the first fault
+	faults      int    // how many there are, if they are counted
 }
 
 // problem is the error of an envelope, Vercel's with the faults of a request.
@@ -43,7 +45,7 @@ type fault struct {
 func refuse(r api.Refusal, o Outcome) answer { return failure(r, o, nil) }
 
 func failure(r api.Refusal, o Outcome, faults []fault) answer {
-	return answer{status: r.Status, outcome: o, allow: r.Allow, body: api.Encode(map[string]problem{"error": {r.Error(), faults}})}
+	return answer{status: r.Status, outcome: o, allow: r.Allow, problem: r.Message, faults: len(faults), body: api.Encode(map[string]problem{"error": {r.Error(), faults}})}
 }
 
 func invalid(what string) answer { return refuse(api.Invalid(what), Invalid) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -46,10 +47,14 @@ type Config struct {
 	Redis redis.UniversalClient
 	// Keys let programs in; without any, nobody gets in.
 	Keys []Key
+	// Proxies are the proxies whose X-Forwarded-For tells who a refused request came
+	// from; nil: the log names the other end of the connection.
+	Proxies []netip.Prefix
 	// Count is told what became of each exchange; source is the name of a key or
 	// Anonymous. Nil: nobody counts.
 	Count func(source string, outcome Outcome)
-	// Log gets a line for each exchange; its zero value logs nothing.
+	// Log gets a line for each exchange, at debug level if it only asked; its zero
+	// value logs nothing.
 	Log zerolog.Logger
 }
 
@@ -184,39 +189,4 @@ func (h *Handler) store(ctx context.Context, x *exchange) (enqueue.Receipt, *ans
 	}
 	x.purge.ID = receipt.ID
 	return receipt, nil
-}
-
-// log writes the line of an exchange. What the client sent is in it only where
-// it was found to be a name.
-func (h *Handler) log(x *exchange, a answer, took time.Duration) {
-	level := zerolog.InfoLevel
-	switch a.outcome {
-	case Unavailable:
-		level = zerolog.ErrorLevel
-	case Invalid, Unauthorized, Forbidden, TooLarge, Conflict, NotFound, BadMethod:
-		level = zerolog.WarnLevel
-	default:
-	}
-	line := h.Log.WithLevel(level).Str("source", x.caller.name).Str("method", x.r.Method).Str("path", printable(x.r.URL.Path)).
-		Int("status", a.status).Str("outcome", string(a.outcome)).Dur("took_ms", took)
-	if p := x.purge; p.Project != "" {
-		line = line.Str("project", p.Project).Str("operation", string(p.Operation)).Int("items", len(p.Tags)+len(p.SrcImages))
-	}
-	if x.purge.ID != "" {
-		line = line.Str("id", x.purge.ID)
-	}
-	if a.cause != nil {
-		line = line.Err(a.cause)
-	}
-	line.Msg("purge by API")
-}
-
-// printable keeps a path short and on one line.
-func printable(path string) string {
-	const most = 120
-	path = strings.ToValidUTF8(path, "?")
-	if len(path) > most {
-		path = strings.ToValidUTF8(path[:most], "") + "…"
-	}
-	return path
 }

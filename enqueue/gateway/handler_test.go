@@ -98,12 +98,12 @@ func TestHandler_Panic(t *testing.T) {
 }
 
 // One line for each exchange, with what an operator asks for and without what
-// the client's keys, tags and images are.
+// the client's keys, tags and images are; a fault quotes what is at fault.
 func TestHandler_LogAndCount(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	send(d, "POST", deleteTags+toProject, `{"tags":["hush-tag","b"]}`)
-	send(d, "POST", deleteTags+toProject, `{"tags":["hush-tag,"]}`)
+	send(d, "POST", deleteTags+toProject, `{"tags":["faulty,"]}`)
 	send(d, "POST", deleteTags+toProject, `{"tags":["hush-tag"]}`, "Authorization", "Bearer hush-key")
 	send(d, "POST", deleteTags+toProject, `{"tags":["hush-tag"]}`, "Authorization", "Bearer "+blogSecret)
 	send(d, "GET", deleteTags+"?projectIdOrName=hush-query", ``)

@@ -65,7 +65,11 @@ func answerTo(r result) answer {
 	default:
 		return refusal(http.StatusServiceUnavailable)
 	}
-	return answer{status: status, body: `{"status":"` + word + `","id":"` + r.id + `"}`}
+	body := `{"status":"` + word + `","id":"` + r.id + `"`
+	if len(r.requests) > 0 {
+		body += `,"request_ids":["` + strings.Join(r.requests, `","`) + `"]`
+	}
+	return answer{status: status, body: body + "}"}
 }
 
 // writeNow is write without waiting for what is left of the request: net/http

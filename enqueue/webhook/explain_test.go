@@ -61,7 +61,7 @@ func TestExplain_AgreesWithTheHandler(t *testing.T) {
 		d := newDesk(t, nil, s)
 		r := v.delivery()
 		r.URL = strings.Replace(r.URL, "https://purge.example.com", "", 1)
-		got := d.take(t.Context(), d.hooks["blog"], r, nil)
+		got := d.take(t.Context(), d.hooks["blog"], r, "", nil)
 		assert.Equal(t, d.hooks["blog"].Explain(t.Context(), r).Outcome, got.outcome, v.ID)
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/edgepurge/edgepurge/internal/proxies"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -45,15 +47,19 @@ var ErrNoRoom = errors.New("no room for another dead letter")
 
 // Config is what a Handler works with. Enqueue and Dead are required.
 type Config struct {
-	// Enqueue stores a purge request and returns once it is safe. It must end
+	// Enqueue stores a purge request and returns its id once it is safe. It must end
 	// with its context. An error that matches tasks.ErrInvalid makes the
 	// delivery a dead letter, any other one a 503.
-	Enqueue func(ctx context.Context, p tasks.Purge) error
+	Enqueue func(ctx context.Context, p tasks.Purge) (id string, err error)
 	// Dead keeps a delivery that could not be mapped; as Enqueue otherwise.
 	Dead func(ctx context.Context, l Letter) error
 	// Dedupe remembers deliveries; nil: each is taken in as often as it comes.
 	Dedupe Dedupe
-	// Count is told what became of each delivery; nil: nobody counts.
+	// Proxies are the proxies whose X-Forwarded-For tells who a refused delivery came
+	// from; nil: the log names the other end of the connection.
+	Proxies []netip.Prefix
+	// Count is told what became of each delivery, or of each request for a hook that
+	// does not exist: UnknownSource, NotFound. Nil: nobody counts.
 	Count func(source string, outcome Outcome)
 	// Log gets a line for each delivery; its zero value logs nothing.
 	Log zerolog.Logger
@@ -67,6 +73,8 @@ type Handler struct {
 	hooks     map[string]*Hook
 	admission admission
 	turns     turns
+	// unknownLines bounds the lines about hooks that do not exist.
+	unknownLines lineLimit
 }
 
 // NewHandler returns a Handler for hooks, whose names differ.
@@ -95,11 +103,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, below := strings.CutPrefix(r.URL.Path, Prefix)
 	hook := h.hooks[name]
 	if !below || hook == nil {
-		refusal(http.StatusNotFound).write(w)
+		h.unknown(w, r, name)
 		return
 	}
 	if r.Method != http.MethodPost {
 		h.Count(name, BadMethod)
+		h.refused(r, name).Str("method", r.Method).Msg("webhook refused: it is not a POST")
 		refusal(http.StatusMethodNotAllowed).write(w)
 		return
 	}
@@ -113,20 +122,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		stay = h.admission.stay(hook)
 	case p.reason != Verified:
 		h.Count(name, Unauthorized)
-		h.Log.Warn().EmbedObject(&line{source: name, reason: p.reason}).Msg("webhook refused")
+		h.Log.Warn().EmbedObject(&line{source: name, reason: p.reason, client: h.clientOf(r)}).Msg("webhook refused")
 		refusal(http.StatusUnauthorized).hangingUp().writeNow(w)
 		return
 	}
 	d, err := h.read(ctx, w, r, hook, d, stay)
 	if err != nil {
 		stay.end()
-		h.refuse(w, name, err)
+		h.refuse(w, r, name, err)
 		return
 	}
-	done := make(chan result, 1)
+	done, client := make(chan result, 1), h.clientOf(r)
 	go func() {
 		defer stay.end()
-		done <- h.take(ctx, hook, d, stay)
+		done <- h.take(ctx, hook, d, client, stay)
 	}()
 	select {
 	case got := <-done:
@@ -165,24 +174,38 @@ func (h *Handler) read(ctx context.Context, w http.ResponseWriter, r *http.Reque
 }
 
 // refuse answers a delivery whose body was not had.
-func (h *Handler) refuse(w http.ResponseWriter, name string, err error) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
 	encoding, packed := errors.AsType[*encodingError](err)
 	switch {
 	case errors.Is(err, errTooLarge):
 		h.Count(name, TooLarge)
-		h.Log.Warn().Str("source", name).Msg("webhook refused: its body is larger than limits.body")
+		h.refused(r, name).Msg("webhook refused: its body is larger than limits.body")
 		refusal(http.StatusRequestEntityTooLarge).hangingUp().writeNow(w)
 	case packed:
 		h.Count(name, BadEncoding)
-		h.Log.Warn().Str("source", name).Err(encoding).Msg("webhook refused: its body cannot be unpacked")
+		h.refused(r, name).Err(encoding).Msg("webhook refused: its body cannot be unpacked")
 		refuseEncoding(encoding).write(w)
 	case errors.Is(err, errBusy):
 		h.Count(name, Unavailable)
-		h.Log.Warn().Str("source", name).Err(err).Msg("webhook not taken in: someone sends more to this source than can be checked")
+		h.refused(r, name).Err(err).Msg("webhook not taken in: someone sends more to this source than can be checked")
 		refusal(http.StatusServiceUnavailable).hangingUp().writeNow(w)
 	default:
 		h.Count(name, Unavailable)
-		h.Log.Warn().Str("source", name).Err(err).Msg("webhook not taken in: its body did not arrive")
+		h.refused(r, name).Err(err).Msg("webhook not taken in: its body did not arrive")
 		refusal(http.StatusServiceUnavailable).hangingUp().writeNow(w)
 	}
+}
+
+// refused begins the line of a delivery that is turned away.
+func (h *Handler) refused(r *http.Request, name string) *zerolog.Event {
+	return h.Log.Warn().Str("source", name).Str("client", h.clientOf(r))
+}
+
+// clientOf is the address that a request came from; empty for a unix socket.
+func (h *Handler) clientOf(r *http.Request) string {
+	addr := proxies.Trusted(h.Proxies).Client(r)
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.String()
 }

@@ -43,14 +43,14 @@ func newDesk(tb testing.TB, dedupe Dedupe, sources ...Source) *desk {
 	}
 	var err error
 	d.Handler, err = NewHandler(Config{
-		Enqueue: func(ctx context.Context, p tasks.Purge) error {
+		Enqueue: func(ctx context.Context, p tasks.Purge) (string, error) {
 			if d.enqueue != nil {
-				return d.enqueue(ctx, p)
+				return "made-here", d.enqueue(ctx, p)
 			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.purges = append(d.purges, p)
-			return nil
+			return fmt.Sprint("request-", len(d.purges)), nil
 		},
 		Dead: func(ctx context.Context, l Letter) error {
 			if d.dead != nil {
@@ -404,7 +404,7 @@ func TestNewHandler_Faults(t *testing.T) {
 	_, err := NewHandler(Config{}, h)
 	require.ErrorContains(t, err, "Config.Enqueue and Config.Dead are required")
 	_, err = NewHandler(Config{
-		Enqueue: func(context.Context, tasks.Purge) error { return nil },
+		Enqueue: func(context.Context, tasks.Purge) (string, error) { return "", nil },
 		Dead:    func(context.Context, Letter) error { return nil },
 	}, h, h)
 	require.ErrorContains(t, err, `two sources have the name "plain"`)

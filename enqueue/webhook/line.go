@@ -10,9 +10,10 @@ import (
 // (EmbedObject): a logger that gathers it step by step would be copied at each.
 type line struct {
 	source    string
-	reason    Reason // of the verification
-	id        string // "": not known yet
-	mapped    bool   // operation and items are known
+	reason    Reason   // of the verification
+	id        string   // "": not known yet
+	requests  []string // the ids of what was stored, the first maxRequestIDs
+	mapped    bool     // operation and items are known
 	operation tasks.Operation
 	items     int
 	// environment is that of the sender for which it is ignored.
@@ -20,6 +21,7 @@ type line struct {
 	warning     string // what may purge nothing, redacted
 	problem     string // what could not be mapped, redacted; "": all could be
 	err         string // why nothing is stored, redacted
+	client      string // the address it came from, if it is refused
 }
 
 var _ zerolog.LogObjectMarshaler = (*line)(nil)
@@ -29,6 +31,9 @@ func (l *line) MarshalZerologObject(e *zerolog.Event) {
 	e.Str("source", l.source).Str("reason", string(l.reason))
 	if l.id != "" {
 		e.Str("id", l.id)
+	}
+	if len(l.requests) > 0 {
+		e.Strs("request_ids", l.requests)
 	}
 	if l.mapped {
 		e.Str("operation", string(l.operation)).Int("items", l.items)
@@ -44,6 +49,9 @@ func (l *line) MarshalZerologObject(e *zerolog.Event) {
 	}
 	if l.err != "" {
 		e.Str(zerolog.ErrorFieldName, l.err)
+	}
+	if l.client != "" {
+		e.Str("client", l.client)
 	}
 }
 

@@ -18,10 +18,12 @@ const (
 	BadEncoding  Outcome = "bad_encoding" // its body is compressed in a way that is not unpacked
 	BadMethod    Outcome = "bad_method"   // it is not a POST
 	Unavailable  Outcome = "unavailable"  // it could not be stored, or not in time
+	NotFound     Outcome = "not_found"    // no source has its name; only with UnknownSource
 	NoRoom       Outcome = "no_room"      // it cannot be mapped, and too many dead letters of its source are kept
 )
 
-// Outcomes returns all outcomes, for the labels of a metric.
+// Outcomes returns all outcomes of a source, for the labels of a metric. NotFound is
+// none: there is no source.
 func Outcomes() []Outcome {
 	return []Outcome{
 		Queued, Ignored, NoTags, Duplicate, Partial, Dead, Rejected,

@@ -12,13 +12,18 @@ import (
 
 // result is what became of a delivery.
 type result struct {
-	outcome Outcome
-	id      string
+	outcome  Outcome
+	id       string
+	requests []string // the ids of what was stored, the first maxRequestIDs
 }
+
+// maxRequestIDs is how many requests the line and the answer name, as many as the
+// line of a call does.
+const maxRequestIDs = 20
 
 // take does with a delivery what is to be done. What it holds unproved ends once
 // it is proved.
-func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery, stay *stay) (done result) {
+func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery, client string, stay *stay) (done result) {
 	defer func() {
 		if v := recover(); v != nil {
 			h.Log.Error().Str("source", hook.name).Str("panic", hook.redact(fmt.Sprint(v))).Msg("webhook not taken in: a fault of this program")
@@ -35,6 +40,7 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery, stay *stay) 
 	l.reason = proof.reason
 	if proof.reason != Verified {
 		if !hook.logOnly {
+			l.client = client
 			h.Log.Warn().EmbedObject(l).Msg("webhook refused")
 			return result{outcome: Unauthorized}
 		}
@@ -58,12 +64,15 @@ func (h *Handler) take(ctx context.Context, hook *Hook, d Delivery, stay *stay) 
 			h.mark(ctx, l, hook, ids)
 		}
 	}
+	if outcome == Rejected {
+		l.client = client
+	}
 	level := levelOf(outcome)
 	if l.warning != "" {
 		level = max(level, zerolog.WarnLevel)
 	}
 	h.Log.WithLevel(level).EmbedObject(l).Str("outcome", string(outcome)).Msg("webhook")
-	return result{outcome, l.id}
+	return result{outcome, l.id, l.requests}
 }
 
 // inTurn does some work on a body when it may, unless ctx ends before.
@@ -92,7 +101,7 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 		return Rejected
 	}
 	if p.items() > 0 {
-		outcome = h.enqueue(ctx, &p, hook, outcome)
+		outcome = h.enqueue(ctx, l, &p, hook, outcome)
 	}
 	if p.problem != nil && outcome != Unavailable {
 		l.problem = hook.redact(p.problem.Error())
@@ -115,9 +124,9 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 
 // enqueue stores the requests of a plan. It returns the outcome, changed if
 // they are not stored, with the cause as the plan's problem.
-func (h *Handler) enqueue(ctx context.Context, p *plan, hook *Hook, outcome Outcome) Outcome {
+func (h *Handler) enqueue(ctx context.Context, l *line, p *plan, hook *Hook, outcome Outcome) Outcome {
 	for _, request := range hook.purges(*p) {
-		err := h.Enqueue(ctx, request)
+		id, err := h.Enqueue(ctx, request)
 		switch {
 		case errors.Is(err, tasks.ErrInvalid): // no retry can help
 			p.problem = errors.Join(p.problem, fmt.Errorf("enqueue: %w", err))
@@ -125,6 +134,8 @@ func (h *Handler) enqueue(ctx context.Context, p *plan, hook *Hook, outcome Outc
 		case err != nil:
 			p.problem = fmt.Errorf("enqueue: %w", err)
 			return Unavailable
+		case len(l.requests) < maxRequestIDs:
+			l.requests = append(l.requests, id)
 		}
 	}
 	return outcome
