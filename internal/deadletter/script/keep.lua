@@ -8,6 +8,6 @@ if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then return 'full' end
 local letters = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
 local bytes = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0')
 if letters >= tonumber(ARGV[4]) or bytes + ARGV[3] > tonumber(ARGV[5]) then return 'source_full' end
-redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
-redis.call('HINCRBY', KEYS[1], ARGV[2], ARGV[3])
+-- HSET, not HINCRBY: users of Redis that were set up for an older gateway lack that right
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', letters + 1), ARGV[2], string.format('%d', bytes + ARGV[3]))
 return 'counted'
