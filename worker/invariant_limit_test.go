@@ -263,8 +263,9 @@ func TestInvariant5_NoStarving(t *testing.T) {
 			t.Parallel()
 			before := behind(t, c.late, c.backlog...)
 			assert.GreaterOrEqual(t, before, inFlight)
-			// Its claim comes next; another call may overtake it on the way.
-			assert.LessOrEqual(t, before, inFlight+inFlight-1)
+			// Its claim comes next, once the wake-up has arrived, which on a loaded machine
+			// takes some calls of the others. Starved, it would wait for some hundred.
+			assert.LessOrEqual(t, before, 5*inFlight)
 		})
 	}
 }
