@@ -14,12 +14,22 @@ import (
 // "x" * .count is one that a payload decides the size of.
 const maxBuilt = 4 << 20
 
+// maxCompared bounds how many pairs of values one step may compare, roughly: some
+// hundred milliseconds. All elements of two lists make as many as their product.
+const maxCompared = 16 << 20
+
 // The functions that stand before such a step.
 const (
-	boundSum     = "_edgepurge_sum"     // [l, r], if l + r may be built
-	boundProduct = "_edgepurge_product" // [l, r], if l * r may be built
-	boundSize    = "_edgepurge_size"    // its input, if it may be written out
+	boundSum        = "_edgepurge_sum"        // [l, r], if l + r may be built
+	boundProduct    = "_edgepurge_product"    // [l, r], if l * r may be built
+	boundDifference = "_edgepurge_difference" // [l, r], if l - r compares few enough
+	boundSearch     = "_edgepurge_search"     // its input, if each of the argument may be looked for in it, or the reverse
+	boundSize       = "_edgepurge_size"       // its input, if it may be written out
 )
+
+// comparesInput are functions of one argument that compare all in it with all in
+// their input.
+var comparesInput = map[string]bool{"contains": true, "inside": true, "indices": true, "index": true, "rindex": true}
 
 // buildsFromInput are functions that write out all of their input, or go through
 // all of it, in one step.
@@ -47,6 +57,21 @@ func boundFunctions() []gojq.CompilerOption {
 			}
 			return args
 		}),
+		gojq.WithFunction(boundDifference, 2, 2, func(_ any, args []any) any {
+			if pairs(args[0], args[1]) > maxCompared {
+				return errCompares("a difference")
+			}
+			return args
+		}),
+		gojq.WithFunction(boundSearch, 1, 1, func(v any, args []any) any {
+			list, _ := args[0].([]any)
+			for _, x := range list {
+				if pairs(v, x) > maxCompared {
+					return errCompares("a search")
+				}
+			}
+			return v
+		}),
 		gojq.WithFunction(boundSize, 0, 0, func(v any, _ []any) any {
 			if size(v, maxBuilt) > maxBuilt {
 				return errBuilds("a value")
@@ -58,6 +83,34 @@ func boundFunctions() []gojq.CompilerOption {
 
 func errBuilds(what string) error {
 	return fmt.Errorf("builds %s of more than %d bytes", what, maxBuilt)
+}
+
+func errCompares(what string) error {
+	return fmt.Errorf("makes %s that compares more than %d pairs of values", what, maxCompared)
+}
+
+// pairs is about how many pairs of values a comparison of all in l with all in r
+// looks at; more than maxCompared may be any number beyond it.
+func pairs(l, r any) int { return values(l, maxCompared) * values(r, maxCompared) }
+
+// values is how many values there are in one, itself included, or more than most.
+func values(v any, most int) int {
+	n := 1
+	switch v := v.(type) {
+	case []any:
+		for _, element := range v {
+			if n += values(element, most-n); n > most {
+				break
+			}
+		}
+	case map[string]any:
+		for _, member := range v {
+			if n += values(member, most-n); n > most {
+				break
+			}
+		}
+	}
+	return n
 }
 
 // size is about how many bytes a value has when it is written out, or more than
@@ -123,8 +176,9 @@ func repeated(text string, by any) int {
 //	l * r   becomes  _product(l; r) | .[0] * .[1]
 //	p *= r  becomes  r as $x | p |= (_product(.; $x) | .[0] * .[1])
 //	tojson  becomes  _size | tojson
+//	index(x) becomes _size | _search([x?]) | index(x)
 //
-// and + as *. Each Query is visited once, those it holds before it.
+// and + and - as *. Each Query is visited once, those it holds before it.
 func bounded(q *gojq.Query) {
 	if q == nil {
 		return
@@ -143,6 +197,10 @@ func bounded(q *gojq.Query) {
 		boundOperator(q, gojq.OpMul, boundProduct)
 	case gojq.OpAdd:
 		boundOperator(q, gojq.OpAdd, boundSum)
+	case gojq.OpSub:
+		boundOperator(q, gojq.OpSub, boundDifference)
+	case gojq.OpUpdateSub:
+		boundUpdate(q, gojq.OpSub, boundDifference)
 	case gojq.OpUpdateMul:
 		boundUpdate(q, gojq.OpMul, boundProduct)
 	case gojq.OpUpdateAdd:
@@ -176,11 +234,22 @@ func element(number string) *gojq.Query {
 	}}}
 }
 
+// allOf is a list of what an argument yields. Its errors are left to the function
+// whose argument it is.
+func allOf(arg *gojq.Query) *gojq.Query {
+	try := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeTry, Try: &gojq.Try{Body: arg}}}
+	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeArray, Array: &gojq.Array{Query: try}}}
+}
+
 // sized puts the bound before a term that builds from its input.
 func sized(t *gojq.Term) {
 	inner := *t
 	inner.SuffixList = nil
-	t.Query = &gojq.Query{Op: gojq.OpPipe, Left: call(boundSize), Right: &gojq.Query{Term: &inner}}
+	step := &gojq.Query{Term: &inner}
+	if f := t.Func; f != nil && comparesInput[f.Name] && len(f.Args) == 1 {
+		step = &gojq.Query{Op: gojq.OpPipe, Left: call(boundSearch, allOf(f.Args[0])), Right: step}
+	}
+	t.Query = &gojq.Query{Op: gojq.OpPipe, Left: call(boundSize), Right: step}
 	t.Type, t.Func, t.Format, t.Str = gojq.TermTypeQuery, nil, "", nil
 }
 

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/itchyny/gojq"
@@ -45,6 +46,9 @@ func TestBounded_SameResults(t *testing.T) {
 		`[limit(3; repeat("x"))] | add`, `.c | map(tostring) | sort | unique | reverse`, `.b | test("x")`, `"a,b" | split(",")`, `[.c[0:2][] + 1]`, `.["a" + ""]`,
 		`{("k" + "1"): (.a + 1)}`, `. as {a: $v} | $v + 1`, `label $out | (1 + 1, break $out)`, `if .a + 1 == 4 then "y" else "n" end`, `-(.a + 1)`, `.o.q.r += 1 | .o`,
 		`path(.c[0])`, `[paths] | length`, `.c[.a - 3]`, `"x" | ascii_upcase`, `[1,[2]] | flatten(1)`, `.c |= (. + [9])`, `"\(1;2)"?`,
+		`.c - [1]`, `(.a, 5) - (1, 2)`, `.a -= 1`, `.c -= (["y"], [1]) | .c`, `try (.b - 1) catch .`, `.c | contains([1], [7])`, `.b | inside("xy", "z")`,
+		`.c | index(2, "y")`, `[.c | indices([1, 2], 1)]`, `.b | index("x")`, `try (.c | contains(error("e"))) catch .`, `.c | index(empty)`,
+		`def contains(f): map(f); [2, 3] | contains(. - 1)`, `def index(f): f - 1; 3 | index(.)`, `.o | contains({p: 1})`, `.c | (contains([1]) | not)`,
 	} {
 		query, err := gojq.Parse(text)
 		if err != nil {
@@ -56,6 +60,28 @@ func TestBounded_SameResults(t *testing.T) {
 		bounded(query)
 		assert.Equal(t, want, outputs(t, query)(body), text)
 	}
+}
+
+// A step that compares all with all is bounded before it begins: what two lists of a
+// payload cost is the product of their lengths.
+func TestBounded_NothingHugeIsCompared(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	body := `{"a":[` + strings.Repeat("0,", n) + `1],"b":[` + strings.Repeat("1,", n) + `1],"deep":[[` + strings.Repeat("1,", n) + `1]]}`
+	for _, tags := range []string{
+		`.a - .b`, `.a -= .b | .a`, `.b as $b | .a | . - $b`, `.b as $b | .a | contains($b)`, `.a as $a | .b | inside($a)`,
+		`.deep as $b | [.a] | contains($b)`, `.b as $b | .a + .a | index($b)`, `.b as $b | .a + .a | indices($b)`, `.b as $b | .a | rindex([0], $b)`,
+	} {
+		h := compiled(t, plainSource(func(s *Source) { s.Override.Tags = tags }))
+		p := h.plan(t.Context(), Delivery{Body: []byte(body)})
+		assert.ErrorContains(t, p.problem, "compares more than", tags)
+	}
+	h := compiled(t, plainSource(func(s *Source) {
+		s.Override.Tags = `(.a - [0] | .[] | "t\(.)"), (.a | if contains([1]) then "one" else empty end)`
+	}))
+	p := h.plan(t.Context(), Delivery{Body: []byte(body)})
+	require.NoError(t, p.problem)
+	assert.Equal(t, []string{"t1", "one"}, p.tags)
 }
 
 func outputs(t *testing.T, query *gojq.Query) func(any) []any {
