@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edgepurge/edgepurge/enqueue/webhook"
 )
 
 const (
@@ -94,6 +96,24 @@ func TestAlerts(t *testing.T) {
 		assert.Equal(t, strings.ToLower(a.Alert), runbook.Fragment)
 	}
 	assert.ElementsMatch(t, alerts, books, "a runbook for each alert, and no other")
+}
+
+// The alert and the dashboard count every outcome by which a delivery is turned away.
+func TestAlerts_DeliveriesTurnedAway(t *testing.T) {
+	t.Parallel()
+	taken := []webhook.Outcome{webhook.Queued, webhook.Ignored, webhook.NoTags, webhook.Duplicate, webhook.Partial, webhook.Dead, webhook.Unverified}
+	harmless := []webhook.Outcome{webhook.BadMethod} // a browser or a probe, and no delivery
+	for _, file := range []string{path.Join(prometheusFolder, "alerts.yml"), "../../configs/grafana/edgepurge.json"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		found := regexp.MustCompile(`edgepurge_webhooks_total\{outcome=~\\?"(unauthorized[^"\\]*)`).FindSubmatch(text)
+		require.NotNil(t, found, file)
+		for _, outcome := range webhook.Outcomes() {
+			if !slices.Contains(taken, outcome) && !slices.Contains(harmless, outcome) {
+				assert.Contains(t, strings.Split(string(found[1]), "|"), string(outcome), file)
+			}
+		}
+	}
 }
 
 func headings(t *testing.T, file, level string) []string {
