@@ -19,9 +19,11 @@ import (
 
 const (
 	// fleetLook is how often a process looks at what all of them share; after looks
-	// that failed it waits twice as long each time, up to maxFleetLook.
+	// that failed it waits twice as long each time, up to maxFleetLook. That is well
+	// below the two minutes after which edgepurge_redis_up pages somebody: a Redis that
+	// is back must be seen before.
 	fleetLook    = 10 * time.Second
-	maxFleetLook = 5 * time.Minute
+	maxFleetLook = 30 * time.Second
 	// letterRecount is when the reasons of dead letters are counted again although
 	// no archive has grown or shrunk: one may have been replayed as another died.
 	letterRecount = 10 * time.Minute
