@@ -43,8 +43,7 @@ func (a *app) logger(l configs.Log) zerolog.Logger {
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-// printf writes a result. A reader that went away ends the process by SIGPIPE,
-// so the error says nothing that could still be acted on.
+// printf writes a result. That it cannot be written is told at the end: see output.
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.stdout, format, args...) }
 
 // notef writes a remark for people to stderr.

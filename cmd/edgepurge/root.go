@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -10,16 +11,20 @@ import (
 // run is the program: it never exits and touches nothing but what it is given.
 // It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	out := &output{w: stdout}
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, getenv: getenv}
 	root := newRoot(a) //nolint:contextcheck // the commands have it from ExecuteContext
 	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
 		unquoteUsages(root)
 	}
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return a.exit(root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if failed := out.failed(); failed != nil && (err == nil || errors.Is(err, errFailed) || errors.Is(err, errors.Unwrap(failed))) {
+		err = failed // where the command knew of it, this says it better
+	}
+	return a.exit(err)
 }
 
 // newRoot builds the whole tree of commands.
@@ -41,6 +46,7 @@ dead letters for people to look at.`,
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetOut(a.stdout) // before cobra's completion takes it for itself
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&a.configPath, "config", "",

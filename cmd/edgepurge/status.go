@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -78,7 +79,9 @@ func (a *app) watchStatus(ctx context.Context, c configs.Config, rdb redis.Unive
 			if isTerminal(a.stdout) {
 				a.printf("\x1b[H\x1b[2J")
 			}
-			a.printf("%s\n%s", s.Now.Local().Format(time.TimeOnly), s)
+			if _, err := fmt.Fprintf(a.stdout, "%s\n%s", s.Now.Local().Format(time.TimeOnly), s); err != nil {
+				return fmt.Errorf("show the status: %w", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
