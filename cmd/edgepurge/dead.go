@@ -122,6 +122,9 @@ func newDeadListCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List dead letters, those that died last first",
+		Long: `list shows what is in each letter, then what Vercel, or whoever refused it, said. On
+a terminal it fits the width, or COLUMNS; elsewhere nothing is cut but what is very
+long. --json has all of each letter.`,
 		Example: `  edgepurge dead list
   edgepurge dead list --reason bad_request --newer-than 24h
   edgepurge dead list --json | jq -r '.[].tags[]?'`,
@@ -139,7 +142,12 @@ func newDeadListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.listDead(letters)
+			if len(letters) == 0 {
+				a.printf("no dead letters\n")
+				return nil
+			}
+			a.printf("%s", deadTable(letters, time.Now(), a.width()))
+			return nil
 		},
 	}
 	f.register(cmd)
@@ -168,60 +176,6 @@ func (a *app) printLetters(ctx context.Context, box *letterBox, f deadletter.Fil
 	}
 	a.printf("%s", after)
 	return nil
-}
-
-func (a *app) listDead(letters []deadletter.Summary) error {
-	if len(letters) == 0 {
-		a.printf("no dead letters\n")
-		return nil
-	}
-	t, now := newTable(a.stdout), time.Now()
-	row(t, "ID", "QUEUE", "AGE", "REASON", "ACCOUNT", "PROJECT", "WHAT", "ITEMS", "ANSWER")
-	for i := range letters {
-		l := &letters[i]
-		row(t, l.ID, strings.TrimPrefix(l.Queue, "edgepurge-"), age(l, now), l.Reason, dash(l.Account), dash(l.Project),
-			what(l), l.Items, shorten(l.Message, 100))
-	}
-	return t.Flush()
-}
-
-// age is how long ago the letter died.
-func age(l *deadletter.Summary, now time.Time) string {
-	if l.Died.IsZero() {
-		return "-"
-	}
-	return brief(now.Sub(l.Died))
-}
-
-// what is operation and kind of a letter, such as "delete tag".
-func what(l *deadletter.Summary) string {
-	switch {
-	case l.Unreadable:
-		return "unreadable"
-	case l.Type == tasks.TypeCall:
-		return fmt.Sprintf("%s %s", l.Operation, l.Kind)
-	case l.Type == tasks.TypeRequest:
-		return fmt.Sprintf("%s request", l.Operation)
-	case l.Unverified:
-		return "webhook " + l.Source + ", not verified"
-	}
-	return "webhook " + l.Source
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-// shorten keeps a line readable; `dead show` has the whole.
-func shorten(s string, most int) string {
-	r := []rune(s)
-	if len(r) <= most {
-		return s
-	}
-	return string(r[:most]) + "…"
 }
 
 func newDeadShowCommand(a *app) *cobra.Command {

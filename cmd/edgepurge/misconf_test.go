@@ -28,14 +28,19 @@ func TestStatus_RedisRefusesWrites(t *testing.T) {
 	out, err := edgepurge("purge", "--project", "p", "--tag", "a")
 	require.NoError(t, err, out)
 
+	letters(t, rdb, 1)
+
 	require.NoError(t, os.RemoveAll(dir))
 	require.NoError(t, rdb.BgSave(t.Context()).Err())
 	require.Eventually(t, func() bool { return rdb.Ping(t.Context()).Err() != nil }, 10*time.Second, 20*time.Millisecond)
 	require.ErrorContains(t, rdb.Ping(t.Context()).Err(), "MISCONF")
 
-	for _, command := range [][]string{{"status"}, {"hold", "list"}} {
+	for _, command := range [][]string{{"status"}, {"hold", "list"}, {"dead", "list"}, {"dead", "list", "--json"}, {"dead", "show", "01L00"}} {
 		out, err = edgepurge(command...)
 		require.NoError(t, err, "%v: %s", command, out)
+		if command[0] == "dead" {
+			assert.Contains(t, out, "01L00", command)
+		}
 	}
 	out, err = edgepurge("purge", "--project", "p", "--tag", "b")
 	require.Error(t, err)

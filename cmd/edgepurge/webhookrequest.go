@@ -28,7 +28,7 @@ func parseRequest(d webhook.Delivery, data []byte) (webhook.Delivery, error) {
 		}
 		name, value, ok := strings.Cut(text, ":")
 		if !ok || strings.TrimSpace(name) != name || name == "" {
-			return d, fmt.Errorf("line %d is no header: %q", n, shorten(text, 40))
+			return d, fmt.Errorf("line %d is no header: %q", n, cut(text, 40))
 		}
 		d.Header.Add(name, strings.TrimSpace(value))
 	}

@@ -39,9 +39,7 @@ func New(rdb redis.UniversalClient, requests *enqueue.Client) *Box {
 
 // Letter returns the dead letter of that key, or ErrNotFound.
 func (b *Box) Letter(ctx context.Context, k Key) (Letter, error) {
-	if err := queues.Register(ctx, b.rdb); err != nil {
-		return Letter{}, err
-	}
+	_ = queues.Register(ctx, b.rdb) // a Redis that takes no writes can be read all the same
 	t, err := b.inspector.GetTaskInfo(k.Queue, k.ID)
 	switch {
 	case errors.Is(err, asynq.ErrQueueNotFound), errors.Is(err, asynq.ErrTaskNotFound):
