@@ -40,8 +40,8 @@ mapped all the same, so a file of your own shows its tags.
 
 It exits with 0 if the purge would be stored, or if the delivery is none that you want:
 accept is false for it, or its environment is none of the source's. It exits with 1 if
-the delivery is not proved or too large, if it cannot be mapped, in part or as a whole,
-and if the mapping names no item.`,
+the delivery is not proved, too large or compressed otherwise than by gzip or deflate, if
+it cannot be mapped, in part or as a whole, and if the mapping names no item.`,
 		Example: `  edgepurge webhook test --source blog --file delivery.json
   edgepurge webhook test --source blog --file delivery.json \
     --header 'Sanity-Webhook-Signature: t=1795305601000,v1=…' --now 2026-11-22T00:00:01Z
@@ -181,6 +181,7 @@ var told = map[webhook.Outcome]string{
 	webhook.Rejected:     "422, it cannot be mapped",
 	webhook.Unauthorized: "401, it is refused",
 	webhook.TooLarge:     "413, its body is larger than limits.body",
+	webhook.BadEncoding:  "415, its body is compressed otherwise than by gzip or deflate",
 }
 
 func (a *app) showVerdict(s webhook.Source, v webhookVerdict) error {
