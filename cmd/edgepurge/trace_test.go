@@ -282,7 +282,9 @@ func TestTrace_FromWebhookToCall(t *testing.T) {
 	}
 
 	// The log tells the same.
-	for _, part := range []string{`"request_ids":["` + request + `"]`, `"sources":["sanity/blog"]`, `"sanity:hello"`, `"trace_id":"` + sendersTrace + `"`, `"waited_ms":`} {
+	ids := `"request_ids":["` + request + `"]`
+	assert.Equal(t, 3, strings.Count(f.log.String(), ids), "%s is in the line of the webhook, and of each call", ids)
+	for _, part := range []string{`"sources":["sanity/blog"]`, `"sanity:hello"`, `"trace_id":"` + sendersTrace + `"`, `"waited_ms":`} {
 		assert.Equal(t, 2, strings.Count(f.log.String(), part), "%s is in the line of each call", part)
 	}
 	for _, h := range f.calls {
