@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func deadTable(letters []deadletter.Summary, now time.Time, width int) string {
 func columns(rows [][]string, names, answers []string) string {
 	all := make([][]string, len(rows))
 	for i, r := range rows {
-		all[i] = append(r[:len(r):len(r)], names[i], answers[i])
+		all[i] = append(slices.Clip(r), names[i], answers[i])
 	}
 	return strings.Join(aligned(all), "\n") + "\n"
 }

@@ -198,7 +198,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, name string, er
 
 // refused begins the line of a delivery that is turned away.
 func (h *Handler) refused(r *http.Request, name string) *zerolog.Event {
-	return h.Log.Warn().Str("source", name).Str("client", h.clientOf(r))
+	return h.Log.Warn().Str("source", name).Str("client", h.clientOf(r)) //nolint:zerologlint // the caller ends it with Msg
 }
 
 // clientOf is the address that a request came from; empty for a unix socket.
