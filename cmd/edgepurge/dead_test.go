@@ -44,6 +44,32 @@ func letters(t *testing.T, rdb redis.UniversalClient, n int) *letterBox {
 	return &letterBox{deadletter.New(rdb, requests), rdb}
 }
 
+// A list that is not complete says so, and that there are none only if it is.
+func TestListDead_Unread(t *testing.T) {
+	t.Parallel()
+	rdb, _ := redistest.Mini(t)
+	list, unread, err := letters(t, rdb, 1).Look(t.Context(), deadletter.Filter{}, lookWithin)
+	require.NoError(t, err)
+	assert.Zero(t, unread)
+	for name, c := range map[string]struct {
+		letters []deadletter.Summary
+		unread  int
+		note    bool
+		out     string
+	}{
+		"all":      {list, 0, false, "01L00"},
+		"some":     {list, 7, true, "01L00"},
+		"none yet": {nil, 7, true, ""},
+		"none":     {nil, 0, false, "no dead letters"},
+	} {
+		var stdout, stderr bytes.Buffer
+		(&app{stdout: &stdout, stderr: &stderr}).listDead(c.letters, c.unread)
+		assert.Equal(t, c.note, strings.Contains(stderr.String(), "7 older dead letters have not been read yet"), name)
+		assert.Contains(t, stdout.String(), c.out, name)
+		assert.Equal(t, c.out == "", stdout.Len() == 0, name)
+	}
+}
+
 // Whenever Ctrl-C comes, each letter is either replayed or still there.
 func TestDeadChange_Interrupted(t *testing.T) {
 	t.Parallel()

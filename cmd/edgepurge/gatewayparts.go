@@ -67,13 +67,12 @@ func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metri
 			return receipt.ID, err
 		},
 		Dead: func(ctx context.Context, l webhook.Letter) error {
-			err := letters.Keep(ctx, l.ID, deadletter.Delivery{
+			return noRoom(letters.Keep(ctx, l.ID, deadletter.Delivery{
 				Source: l.Source, ReceivedAt: l.ReceivedAt, Reason: l.Reason, Header: l.Header, Body: l.Body, Unverified: l.Unverified,
-			})
-			if errors.Is(err, deadletter.ErrFull) {
-				return fmt.Errorf("%w: %w", webhook.ErrNoRoom, err)
-			}
-			return err
+			}))
+		},
+		Room: func(ctx context.Context, l webhook.Letter, bytes int) error {
+			return noRoom(letters.Room(ctx, l.ID, deadletter.Delivery{Source: l.Source, Unverified: l.Unverified}, bytes))
 		},
 		Dedupe:  dedupe,
 		Proxies: p.config.Gateway.Proxies,
@@ -84,6 +83,14 @@ func (p *process) hooks(requests *enqueue.Client, letters *deadletter.Box, metri
 		return nil, fmt.Errorf("gateway.sources: %w", err)
 	}
 	return h, nil
+}
+
+// noRoom tells the webhooks that the error means so.
+func noRoom(err error) error {
+	if errors.Is(err, deadletter.ErrFull) {
+		return fmt.Errorf("%w: %w", webhook.ErrNoRoom, err)
+	}
+	return err
 }
 
 // requestOutcome is how a request is counted.

@@ -97,7 +97,10 @@ type status struct {
 	Accounts    []overview.Account `json:"accounts"`
 	Queues      []overview.Queue   `json:"queues"`
 	DeadLetters map[string]int     `json:"dead_letters"` // by reason
-	Workers     []overview.Worker  `json:"workers"`
+	// UnreadLetters are dead letters that are not among those yet: an older edgepurge
+	// kept them, and to read them all would have taken longer than lookWithin.
+	UnreadLetters int               `json:"unread_dead_letters,omitempty"`
+	Workers       []overview.Worker `json:"workers"`
 	// Moved are projects of which something waits under an account that does not cover them.
 	Moved []movedProject `json:"moved_projects,omitempty"`
 	// WorkersFault is why the workers could not be listed.
@@ -115,10 +118,11 @@ func readStatus(ctx context.Context, c configs.Config, rdb redis.UniversalClient
 		DeadLetters: map[string]int{}, Moved: movedProjects(c, o.Accounts),
 	}
 	if slices.ContainsFunc(s.Queues, func(q overview.Queue) bool { return q.Archived > 0 }) {
-		letters, err := deadletter.New(rdb, nil).List(ctx, deadletter.Filter{})
+		letters, unread, err := deadletter.New(rdb, nil).Look(ctx, deadletter.Filter{}, lookWithin)
 		if err != nil {
 			return nil, err
 		}
+		s.UnreadLetters = unread
 		for _, letter := range letters {
 			s.DeadLetters[letter.Reason]++
 		}

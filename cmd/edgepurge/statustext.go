@@ -69,6 +69,10 @@ func (s *status) writeDead(w io.Writer) {
 		total += s.DeadLetters[reason]
 		parts = append(parts, fmt.Sprintf("%s %d", plain(reason), s.DeadLetters[reason]))
 	}
+	if n := s.UnreadLetters; n > 0 {
+		total += n
+		parts = append(parts, fmt.Sprintf("%d not read yet: run this again", n))
+	}
 	if total == 0 {
 		fmt.Fprintln(w, "dead letters: none")
 		return

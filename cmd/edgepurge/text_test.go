@@ -103,6 +103,9 @@ func TestStatus_String(t *testing.T) {
 		assert.Contains(t, text, want)
 	}
 
+	s.UnreadLetters = 3998
+	assert.Contains(t, s.String(), "dead letters: 4001 (bad_request 1, refused 2, 3998 not read yet: run this again), see `edgepurge dead list`\n")
+
 	one := status{
 		Now: now,
 		Accounts: []overview.Account{{

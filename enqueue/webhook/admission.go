@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -19,10 +20,12 @@ const (
 	ownBytes = 1 << 20
 	// largeBody is from where on a body is worked on in turn: see turns.
 	largeBody = 64 << 10
-	// maxTurns is how many large bodies are worked on at once. What a body becomes
-	// when it is parsed may be forty times its size.
-	maxTurns = 2
 )
+
+// maxTurns is how many large bodies are worked on at once. What a body becomes when
+// it is parsed may be forty times its size; and one core, if there are two, is left
+// to what is small.
+func maxTurns() int { return min(2, max(1, runtime.GOMAXPROCS(0)-1)) }
 
 // admission counts the bytes of bodies that are not proved.
 type admission struct {

@@ -104,7 +104,7 @@ func TestHandler_Turns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, nil, plainSource())
-		for range maxTurns {
+		for range maxTurns() {
 			_, err := d.turns.take(t.Context(), largeBody)
 			require.NoError(t, err)
 		}

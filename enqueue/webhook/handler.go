@@ -41,8 +41,9 @@ type Letter struct {
 	Unverified bool
 }
 
-// ErrNoRoom is what Config.Dead returns when it keeps too much already. The delivery
-// is answered 503, so that its sender sends it again, and counted as NoRoom.
+// ErrNoRoom is what Config.Dead and Config.Room return when too much is kept
+// already. The delivery is answered 503, so that its sender sends it again, and
+// counted as NoRoom.
 var ErrNoRoom = errors.New("no room for another dead letter")
 
 // Config is what a Handler works with. Enqueue and Dead are required.
@@ -53,6 +54,10 @@ type Config struct {
 	Enqueue func(ctx context.Context, p tasks.Purge) (id string, err error)
 	// Dead keeps a delivery that could not be mapped; as Enqueue otherwise.
 	Dead func(ctx context.Context, l Letter) error
+	// Room is asked before Dead, with the letter but for Header and Body, and the
+	// bytes that these have: a refusal costs little then. It returns what Dead
+	// would, or nil if Dead is to decide. nil: Dead always decides.
+	Room func(ctx context.Context, l Letter, bytes int) error
 	// Dedupe remembers deliveries; nil: each is taken in as often as it comes.
 	Dedupe Dedupe
 	// Proxies are the proxies whose X-Forwarded-For tells who a refused delivery came
@@ -87,7 +92,7 @@ func NewHandler(c Config, hooks ...*Hook) (*Handler, error) {
 	}
 	h := &Handler{
 		Config: c, hooks: make(map[string]*Hook, len(hooks)),
-		admission: admission{bySource: map[string]int64{}}, turns: make(turns, maxTurns),
+		admission: admission{bySource: map[string]int64{}}, turns: make(turns, maxTurns()),
 	}
 	for _, hook := range hooks {
 		if h.hooks[hook.name] != nil {

@@ -334,6 +334,32 @@ func TestHandler_NoRoom(t *testing.T) {
 	assert.Contains(t, d.log.String(), "no room for another dead letter: of source blog")
 }
 
+// A source without room costs no redaction; what is kept already is asked for too.
+func TestHandler_AsksForRoomFirst(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil, plainSource())
+	full, asked := true, Letter{}
+	d.Room = func(_ context.Context, l Letter, bytes int) error {
+		asked = l
+		assert.Equal(t, len("hello"), bytes)
+		if full {
+			return ErrNoRoom
+		}
+		return nil
+	}
+	status(t, d.post("hello"), 503)
+	assert.Equal(t, map[Outcome]int{NoRoom: 1}, d.counts)
+	assert.Empty(t, d.letters)
+	full = false
+	status(t, d.post("hello"), 200)
+	if assert.Len(t, d.letters, 1) {
+		kept := d.letters[0]
+		assert.Equal(t, "hello", string(kept.Body))
+		kept.Header, kept.Body, asked.ReceivedAt = nil, nil, kept.ReceivedAt
+		assert.Equal(t, kept, asked, "but for header and body")
+	}
+}
+
 // A letter says whether it was proved genuine.
 func TestHandler_UnverifiedLetters(t *testing.T) {
 	t.Parallel()

@@ -124,6 +124,14 @@ func TestRedact_ByValue(t *testing.T) {
 			assert.NotContains(t, fmt.Sprint(in), secret, "what the mapping sees: %s", name)
 		}
 	}
+	// As PHP writes it, and as programs do that escape nothing for HTML.
+	plain := compiled(t, source(t, "github", func(s *Source) { s.Secrets = []Secret{`path/of<"secret"`} }))
+	for _, body := range []string{
+		`{"a":"path\/of<\"secret\""}`, `{"a":"path/of<\"secret\""}`, `{"a":"path/of\u003c\"secret\""}`, `{"path/of<\"secret\"":1}`, `cut: path/of<\"secret\"`,
+	} {
+		assert.NotContains(t, string(plain.redactBody([]byte(body))), "secret", body)
+	}
+
 	kept := h.redactHeader(http.Header{"X-Api-Key": {secret}, "X-Other": {"Token " + base64Of([]byte(secret))}, "X-Request-Id": {"1"}})
 	assert.Equal(t, http.Header{"X-Request-Id": {"1"}}, kept)
 

@@ -91,6 +91,10 @@ func (h *Hook) input(d Delivery) (input, error) {
 	if !utf8.Valid(d.Body) {
 		return in, errors.New("the body is not UTF-8")
 	}
+	if value, ok := readValue(d.Body, h.limits.Depth); ok {
+		in.body, _ = h.conceal(d.Body, value)
+		return in, nil
+	}
 	if err := checkDepth(d.Body, h.limits.Depth); err != nil {
 		return in, fmt.Errorf("%w: the limit is %d", err, h.limits.Depth)
 	}

@@ -29,7 +29,8 @@ func formsOf(secrets []Secret) forms {
 			return
 		}
 		quoted, _ := json.Marshal(s) // a string always marshals
-		list = append(list, s, string(quoted[1:len(quoted)-1]), url.QueryEscape(s),
+		plain := string(quoted[1 : len(quoted)-1])
+		list = append(list, s, plain, htmlPlain.Replace(plain), url.QueryEscape(s),
 			base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)))
 	}
 	for _, secret := range secrets {
@@ -42,6 +43,9 @@ func formsOf(secrets []Secret) forms {
 	return slices.Compact(list)
 }
 
+// htmlPlain undoes what json.Marshal escapes for HTML and other programs do not.
+var htmlPlain = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
+
 // hide replaces every spelling in a text.
 func (f forms) hide(text string) string {
 	for _, form := range f {
@@ -51,9 +55,10 @@ func (f forms) hide(text string) string {
 }
 
 // mayBeIn reports whether a body of JSON could hold a spelling: one of them stands
-// in it, or an escape that could spell anything.
+// in it, or an escape that could spell anything, or the slash of one (PHP writes "\/").
 func (f forms) mayBeIn(body []byte) bool {
 	return bytes.Contains(body, []byte(`\u`)) ||
+		bytes.Contains(body, []byte(`\/`)) && slices.ContainsFunc(f, func(form string) bool { return strings.Contains(form, "/") }) ||
 		slices.ContainsFunc(f, func(form string) bool { return bytes.Contains(body, []byte(form)) })
 }
 
@@ -124,6 +129,9 @@ func (h *Hook) redact(text string) string { return clip(h.forms.hide(text), maxR
 // redactBody returns the body as a dead letter may show it: as it came, unless it
 // holds a secret.
 func (h *Hook) redactBody(body []byte) []byte {
+	if len(h.bodySecret) == 0 && !h.forms.mayBeIn(body) {
+		return body
+	}
 	value, err := decodeJSON(body)
 	if err != nil {
 		return []byte(h.forms.hide(string(body)))

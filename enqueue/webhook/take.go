@@ -105,11 +105,8 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 	}
 	if p.problem != nil && outcome != Unavailable {
 		l.problem = hook.redact(p.problem.Error())
-		if err := h.Dead(ctx, Letter{
-			Source: hook.name, ID: l.id, ReceivedAt: d.Now,
-			Header: hook.redactHeader(d.Header), Body: hook.redactBody(d.Body), Reason: l.problem,
-			Unverified: l.reason != Verified,
-		}); err != nil {
+		letter := Letter{Source: hook.name, ID: l.id, ReceivedAt: d.Now, Reason: l.problem, Unverified: l.reason != Verified}
+		if err := h.keep(ctx, hook, d, letter); err != nil {
 			outcome, p.problem = Unavailable, fmt.Errorf("keep a dead letter: %w", err)
 			if errors.Is(err, ErrNoRoom) {
 				outcome = NoRoom
@@ -120,6 +117,20 @@ func (h *Handler) carryOut(ctx context.Context, l *line, hook *Hook, d Delivery)
 		l.err = hook.redact(p.problem.Error())
 	}
 	return outcome
+}
+
+// keep keeps a dead letter if there is room, with what of the delivery may be shown.
+// A source that is full costs no redaction.
+func (h *Handler) keep(ctx context.Context, hook *Hook, d Delivery, l Letter) error {
+	if h.Room != nil {
+		if err := h.Room(ctx, l, len(d.Body)); err != nil {
+			return err
+		}
+	}
+	if err := h.inTurn(ctx, d, func() { l.Header, l.Body = hook.redactHeader(d.Header), hook.redactBody(d.Body) }); err != nil {
+		return err
+	}
+	return h.Dead(ctx, l)
 }
 
 // enqueue stores the requests of a plan. It returns the outcome, changed if

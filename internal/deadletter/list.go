@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -22,13 +23,25 @@ import (
 // It reads an index that it derives from asynq's archive as it goes: a letter's
 // payload is looked at once, by whoever lists first, whichever version buried it.
 func (b *Box) List(ctx context.Context, f Filter) ([]Summary, error) {
-	var letters []Summary
+	letters, _, err := b.list(ctx, f, time.Time{})
+	return letters, err
+}
+
+// Look is List for people who wait: after within it reads no further letters that
+// are not in the index yet, such as thousands that an older edgepurge kept. It
+// returns how many it left unread, whatever the filter; the next Look goes on there.
+func (b *Box) Look(ctx context.Context, f Filter, within time.Duration) (letters []Summary, unread int, err error) {
+	return b.list(ctx, f, time.Now().Add(within))
+}
+
+func (b *Box) list(ctx context.Context, f Filter, until time.Time) (letters []Summary, unread int, err error) {
 	for _, queue := range queues.All() {
-		all, err := b.listQueue(ctx, queue)
+		all, left, err := b.listQueue(ctx, queue, until)
 		if err != nil {
-			return nil, fmt.Errorf("list the dead letters of %s: %w", queue, err)
+			return nil, 0, fmt.Errorf("list the dead letters of %s: %w", queue, err)
 		}
-		if queue == tasks.QueueDeliveries {
+		unread += left
+		if queue == tasks.QueueDeliveries && left == 0 { // else it would count too few
 			b.recount(ctx, all)
 		}
 		letters = append(letters, slices.DeleteFunc(all, func(s Summary) bool { return !f.Match(&s) })...)
@@ -36,7 +49,7 @@ func (b *Box) List(ctx context.Context, f Filter) ([]Summary, error) {
 	slices.SortStableFunc(letters, func(x, y Summary) int {
 		return cmp.Or(y.Died.Compare(x.Died), cmp.Compare(x.ID, y.ID))
 	})
-	return letters, nil
+	return letters, unread, nil
 }
 
 // Each reads the letters that the filter selects one by one, in the order of List.
@@ -61,17 +74,21 @@ func (b *Box) Each(ctx context.Context, f Filter, handle func(Letter) error) err
 	return nil
 }
 
-// listQueue lists a queue's letters and brings the index up to date.
-func (b *Box) listQueue(ctx context.Context, queue string) ([]Summary, error) {
+// errLate ends the reading of letters that are not in the index.
+var errLate = errors.New("it takes too long")
+
+// listQueue lists a queue's letters and brings the index up to date. Past until, if
+// that is not zero, it leaves what is not in the index unread, the oldest of it.
+func (b *Box) listQueue(ctx context.Context, queue string, until time.Time) (all []Summary, unread int, err error) {
 	archived, err := b.rdb.ZRangeWithScores(ctx, queues.Key(queue, queues.Dead), 0, -1).Result()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	index, err := b.rdb.HGetAll(ctx, lanes.KeyLetters(queue)).Result()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	all := make([]Summary, 0, len(archived))
+	all = make([]Summary, 0, len(archived))
 	scores := map[string]float64{}
 	var missing []string
 	for _, z := range archived {
@@ -88,7 +105,10 @@ func (b *Box) listQueue(ctx context.Context, queue string) ([]Summary, error) {
 		scores[id] = z.Score
 	}
 	b.forget(ctx, queue, index)
+	slices.Reverse(missing)
+	unread = len(missing)
 	err = queues.ReadTasks(ctx, b.rdb, queue, missing, func(some []queues.Task) error {
+		unread -= len(some)
 		entries := make([]any, 0, 2*len(some))
 		for i := range some {
 			s, known, err := b.describe(ctx, &some[i])
@@ -103,12 +123,18 @@ func (b *Box) listQueue(ctx context.Context, queue string) ([]Summary, error) {
 				entries = append(entries, s.ID, entry)
 			}
 		}
-		if len(entries) > 0 { // who may not write has read them all the same
-			_ = b.rdb.HSet(ctx, lanes.KeyLetters(queue), entries...).Err()
+		if len(entries) > 0 && b.rdb.HSet(ctx, lanes.KeyLetters(queue), entries...).Err() != nil {
+			until = time.Time{} // who may not write reads them all: the next look would begin anew
+		}
+		if unread > 0 && !until.IsZero() && time.Now().After(until) {
+			return errLate
 		}
 		return nil
 	})
-	return all, err
+	if errors.Is(err, errLate) {
+		err = nil
+	}
+	return all, unread, err
 }
 
 // forget takes letters out of the index that are no longer there.

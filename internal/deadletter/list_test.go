@@ -162,7 +162,46 @@ func TestList_MayOnlyRead(t *testing.T) {
 	letters, err := deadletter.New(reader, nil).List(t.Context(), deadletter.Filter{})
 	require.NoError(t, err)
 	assert.Len(t, letters, 1)
+	for i := range 9 {
+		b.keepOld(t, fmt.Sprint("more", i), "blog", 1<<20)
+	}
+	letters, unread, err := deadletter.New(reader, nil).Look(t.Context(), deadletter.Filter{}, 0)
+	require.NoError(t, err)
+	assert.Len(t, letters, 10, "a next look would begin anew")
+	assert.Zero(t, unread)
 	assert.Zero(t, admin.Exists(t.Context(), deliveryIndex).Val())
+}
+
+// Who waits is answered in time; what is left unread comes with the next looks. No
+// room is given back meanwhile that is not free.
+func TestLook_IsBounded(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		b := newBench(t, rdb)
+		const letters = 12 // of which one exchange with Redis reads five
+		for i := range letters {
+			b.keepOld(t, fmt.Sprint("old", i), "blog", 1<<20)
+		}
+		require.NoError(t, rdb.HSet(t.Context(), deliveriesKept, "blog:letters", 1000).Err())
+		read := 0
+		for look := 1; ; look++ {
+			all, unread, err := b.box.Look(t.Context(), deadletter.Filter{}, 0)
+			require.NoError(t, err)
+			require.Greater(t, len(all), read, "each look goes on")
+			read = len(all)
+			require.Equal(t, letters, read+unread)
+			if unread == 0 {
+				assert.Equal(t, 3, look)
+				break
+			}
+			assert.Equal(t, "1000", rdb.HGet(t.Context(), deliveriesKept, "blog:letters").Val())
+		}
+		assert.Equal(t, "12", rdb.HGet(t.Context(), deliveriesKept, "blog:letters").Val())
+		all, unread, err := b.box.Look(t.Context(), deadletter.Filter{IDs: []string{"old3"}}, 0)
+		require.NoError(t, err)
+		assert.Zero(t, unread)
+		assert.Len(t, all, 1)
+	})
 }
 
 // A source that floods, and a stranger, take no room from others.
@@ -184,6 +223,15 @@ func TestKeep_BoundsEachSource(t *testing.T) {
 		require.ErrorIs(t, err, deadletter.ErrFull)
 		require.ErrorContains(t, err, "of source flood at most 1000 with 64 MiB are kept")
 		require.NoError(t, keep("flood0", "flood", large, false), "it is kept already")
+		room := func(id, source string, unverified bool) error {
+			return b.box.Room(t.Context(), id, deadletter.Delivery{Source: source, Unverified: unverified}, large)
+		}
+		require.ErrorIs(t, room("flood4", "flood", false), deadletter.ErrFull)
+		require.NoError(t, room("flood0", "flood", false), "it is kept already")
+		require.NoError(t, room("other", "other", false))
+		require.NoError(t, room("stranger", "flood", true), "of a stranger's body little is kept")
+		assert.Equal(t, "4", rdb.HGet(t.Context(), deliveriesKept, "flood:letters").Val())
+		assert.False(t, rdb.HExists(t.Context(), deliveriesKept, "other:letters").Val(), "to ask takes no room")
 		require.NoError(t, keep("other", "other", large, false))
 		require.NoError(t, keep("stranger", "flood", large, true), "a stranger has room of its own")
 		l, err := b.box.Letter(t.Context(), deadletter.Key{Queue: tasks.QueueDeliveries, ID: "stranger"})

@@ -63,6 +63,17 @@ func bucketOf(source string, unverified bool) string {
 	return source
 }
 
+// Room says whether Keep would find room for a delivery, whose Header and Body need
+// not be there: bytes are how long the body is. The error matches ErrFull if not.
+// Nothing is kept free: Keep may be refused a moment later.
+func (b *Box) Room(ctx context.Context, id string, d Delivery, bytes int) error {
+	if d.Unverified {
+		bytes = min(bytes, maxUnverifiedBody)
+	}
+	_, err := b.askForRoom(ctx, id, &d, bytes, false)
+	return err
+}
+
 // reserve makes room for a delivery, or says that there is none. One that is known
 // needs none.
 func (b *Box) reserve(ctx context.Context, id string, d *Delivery) (known bool, err error) {
@@ -72,6 +83,10 @@ func (b *Box) reserve(ctx context.Context, id string, d *Delivery) (known bool, 
 			size += len(name) + len(v)
 		}
 	}
+	return b.askForRoom(ctx, id, d, size, true)
+}
+
+func (b *Box) askForRoom(ctx context.Context, id string, d *Delivery, size int, count bool) (known bool, err error) {
 	letters, bytes := maxSourceLetters, maxSourceBytes
 	if d.Unverified {
 		letters, bytes = maxUnverifiedLetters, maxUnverifiedBytes
@@ -79,7 +94,7 @@ func (b *Box) reserve(ctx context.Context, id string, d *Delivery) (known bool, 
 	bucket := bucketOf(d.Source, d.Unverified)
 	answer, err := keepScript.Run(ctx, b.rdb, []string{
 		lanes.KeyKept(tasks.QueueDeliveries), queues.Key(tasks.QueueDeliveries, queues.Dead), queues.TaskKey(tasks.QueueDeliveries, id),
-	}, bucket+keptLetters, bucket+keptBytes, size, letters, bytes, maxDeliveries).Text()
+	}, bucket+keptLetters, bucket+keptBytes, size, letters, bytes, maxDeliveries, count).Text()
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("count the deliveries that are kept: %w", err)
