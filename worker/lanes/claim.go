@@ -123,6 +123,9 @@ type Batch struct {
 	Adapting bool    // Adapt must hear of its success
 	Tracked  bool    // Settle must hear of its end
 	Origins  Origins // who waits for the items
+	// noted is when the claim noted the second purges that the rebounds ask for; zero: at
+	// ClaimedAt, which of a later attempt is when that was let go.
+	noted time.Time
 }
 
 // Claim is the answer to Claim: a batch, or why there is none and when to ask again.
@@ -226,6 +229,7 @@ type record struct {
 	Adapting bool     `json:"adapting"`
 	Tracked  bool     `json:"tracked"`
 	Attempt  int      `json:"attempt"`
+	Noted    float64  `json:"noted"`
 	wireOrigins
 	wireTerms
 }
@@ -243,5 +247,6 @@ func decodeBatch(id, text string) (*Batch, error) {
 		ID: id, Lane: lane, Items: r.Items, DeadlineSeconds: r.Deadline,
 		ClaimedAt: time.UnixMilli(int64(r.Claimed)), Due: time.UnixMilli(int64(r.Due)), Probe: r.Probe, Adapting: r.Adapting, Tracked: r.Tracked,
 		Origins: originsOf(r.Origins, r.OriginOf, len(r.Items)), Attempt: r.Attempt, Terms: termsOf(r.wireTerms, len(r.Items)),
+		noted: millis(int64(r.Noted)),
 	}, nil
 }

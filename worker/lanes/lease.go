@@ -75,7 +75,7 @@ func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired boo
 	names = append(names, k.lines()...)
 	args := []any{settings, b.Lane.Project, rank(b.Lane.Priority)}
 	args = append(args, laneIDs(b.Lane)...)
-	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli(), b.ClaimedAt.UnixMilli(), max(0, b.Attempt-1), b.brought())
+	args = append(args, b.ID, flag(onlyExpired), b.Due.UnixMilli(), b.notedAt().UnixMilli(), max(0, b.Attempt-1), b.brought())
 	for _, item := range b.Items {
 		args = append(args, item)
 	}

@@ -70,14 +70,19 @@ func part(list []int, from, to int) []int {
 
 // taskTerms is what the header of a task holds.
 type taskTerms struct {
-	Due int64 `json:"due"` // ms
+	Due   int64 `json:"due"`             // ms
+	Noted int64 `json:"noted,omitempty"` // ms; 0: when the task says that the batch was claimed
 	wireTerms
 }
 
 // EncodeTerms writes when the items of the batch were due, and their terms, for the
 // header of a task.
 func (b *Batch) EncodeTerms() string {
-	text, _ := json.Marshal(taskTerms{b.Due.UnixMilli(), b.Terms.wire()}) // numbers: it cannot fail
+	t := taskTerms{Due: b.Due.UnixMilli(), wireTerms: b.Terms.wire()}
+	if !b.noted.IsZero() {
+		t.Noted = b.noted.UnixMilli()
+	}
+	text, _ := json.Marshal(t) // numbers: it cannot fail
 	return string(text)
 }
 
@@ -92,16 +97,24 @@ func (b *Batch) DecodeTerms(text string) {
 	if t.Due <= 0 || due.After(b.ClaimedAt) {
 		return
 	}
-	b.Due, b.Terms = due, termsOf(t.wireTerms, len(b.Items))
+	b.Due, b.Terms, b.noted = due, termsOf(t.wireTerms, len(b.Items)), millis(t.Noted)
+}
+
+func (b *Batch) notedAt() time.Time {
+	if b.noted.IsZero() {
+		return b.ClaimedAt
+	}
+	return b.noted
 }
 
 // brought is what acquire and restore keep of a batch besides its items.
 type brought struct {
+	Noted int64 `json:"noted"`
 	wireOrigins
 	wireTerms
 }
 
 func (b *Batch) brought() string {
-	text, _ := json.Marshal(brought{wireOrigins{b.Origins.texts, b.Origins.of}, b.Terms.wire()}) // it cannot fail
+	text, _ := json.Marshal(brought{b.notedAt().UnixMilli(), wireOrigins{b.Origins.texts, b.Origins.of}, b.Terms.wire()}) // it cannot fail
 	return string(text)
 }

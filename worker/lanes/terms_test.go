@@ -22,6 +22,14 @@ func (r *rig) mixed() {
 	r.ask(Absorption{Request: "r4", Lane: normal, Items: []string{"b"}, NotBefore: epoch.Add(time.Hour), Rebound: time.Minute})
 }
 
+// attempt acquires a batch some time later, as a task brings it.
+func (r *rig) attempt(b Batch, id string) Batch {
+	r.pass(10 * time.Second)
+	task := Batch{ID: id, Lane: b.Lane, Items: b.Items, ClaimedAt: b.ClaimedAt, Due: b.ClaimedAt, Attempt: 1, Origins: b.Origins}
+	task.DecodeTerms(b.EncodeTerms())
+	return *r.acquire(task, 1, false).Batch
+}
+
 // A batch that goes back leaves the lane as it was, whatever way it went.
 func TestRestore_LeavesTheLaneAsItWas(t *testing.T) {
 	back := map[string]func(r *rig, b Batch){
@@ -43,6 +51,16 @@ func TestRestore_LeavesTheLaneAsItWas(t *testing.T) {
 			require.NotNil(r.t, r.acquire(b, 1, false).Batch)
 			r.pass(time.Minute)
 			require.True(r.t, r.restore(r.expired()[0], true))
+		},
+		"429 to a later attempt": func(r *rig, b Batch) {
+			r.finish(b, false)
+			require.True(r.t, r.restore(r.attempt(b, b.ID), false))
+		},
+		"429 to what a later attempt stored": func(r *rig, b Batch) {
+			r.finish(b, false)
+			second := r.attempt(b, b.ID)
+			r.finish(second, false)
+			require.True(r.t, r.restore(r.attempt(second, b.ID+".0"), false))
 		},
 		"halves": func(r *rig, b Batch) {
 			r.finish(b, false)

@@ -59,7 +59,7 @@ local brought = cjson.decode(ARGV[10])
 local record = cjson.encode({
   lane = ARGV[6], items = items, deadline = tonumber(ARGV[7]), claimed = now,
   due = tonumber(ARGV[8]), probe = is_probe, adapting = is_adapting, attempt = attempt, tracked = tracked,
-  origins = brought.origins, origin_of = brought.origin_of, after = brought.after, rebounds = brought.rebounds,
+  origins = brought.origins, origin_of = brought.origin_of, after = brought.after, rebounds = brought.rebounds, noted = brought.noted,
 })
 lease_call(batch, attempt, record)
 return { 'acquired', record }

@@ -2,7 +2,8 @@
 -- been claimed, and the batch is fenced off, so that no attempt of it runs any more.
 -- KEYS lanes, ready x3, pending x3, again x3, spread, hold, inflight, batches, superseded, receipts, carried, origins, failed, turn x3, order, ahead, served
 -- ARGV pace, project, priority, lane id x3, batch id, only if its lease has ended, due,
---      claimed, how often the items failed, origins and terms of the batch, item...
+--      when its claim noted the rebounds, how often the items failed, origins and terms of
+--      the batch, item...
 local lanes, spread, hold = KEYS[1], KEYS[11], KEYS[12]
 local ready = { KEYS[2], KEYS[3], KEYS[4] }
 local pending = { KEYS[5], KEYS[6], KEYS[7] }
@@ -13,7 +14,7 @@ local inflight, batches, superseded, receipts, carried, origins = KEYS[13], KEYS
 local failed = KEYS[19]
 local pace, project, p = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local lane_ids = { ARGV[4], ARGV[5], ARGV[6] }
-local batch, due, claimed, brought = ARGV[7], tonumber(ARGV[9]), tonumber(ARGV[10]), cjson.decode(ARGV[12])
+local batch, due, noted, brought = ARGV[7], tonumber(ARGV[9]), tonumber(ARGV[10]), cjson.decode(ARGV[12])
 local FIRST = 13 -- the place of the first item
 --#include time
 --#include pending
@@ -38,7 +39,7 @@ if brought.after or brought.rebounds then
   for i = FIRST, #ARGV do
     local n = i - FIRST + 1
     dues[i], rebounds[i] = math.min(now, due + nth(brought.after, n)), nth(brought.rebounds, n)
-    if rebounds[i] > 0 then take_back(ARGV[i], claimed + rebounds[i]) end
+    if rebounds[i] > 0 then take_back(ARGV[i], noted + rebounds[i]) end
   end
 end
 local _, twins = add_all(p, ARGV, FIRST, math.min(now, due), 0, dues, rebounds)
@@ -50,7 +51,7 @@ if brought.origins then
     local text = brought.origins[brought.origin_of[i - FIRST + 1]]
     if text and rebounds and rebounds[i] > 0 then
       local had, left = redis.call('HGET', origins, ARGV[i]) or '', nil
-      text, left = take_back_lines(text, had, claimed, rebounds[i], dues[i])
+      text, left = take_back_lines(text, had, noted, rebounds[i], dues[i])
       if left ~= had and left == '' then redis.call('HDEL', origins, ARGV[i]) end
       if left ~= '' then
         redis.call('HSET', origins, ARGV[i], left)
