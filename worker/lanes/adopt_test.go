@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -72,4 +73,27 @@ func TestAdopt_WhatChangesMeanwhileMovesToo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An item that very many wait for moves too: a script unpacks some 8000 values at most.
+func TestAdopt_ManyWaitForOneItem(t *testing.T) {
+	each(t, func(r *rig) {
+		const most = 9000
+		r.open("first", most)
+		require.True(r.t, r.take("first"))
+		r.absorb(normal, "a")
+		k := keysOf(r.pace.Account)
+		members := make([]redis.Z, most)
+		for i := range members {
+			members[i] = redis.Z{Member: fmt.Sprintf("a\n%015d\nfirst", i)}
+		}
+		require.NoError(r.t, r.rdb.ZAdd(r.ctx(), k.receipts(normal), members...).Err())
+		to := r.pace
+		to.Account = "other"
+		moved, err := r.Adopt(r.ctx(), "acme", to, normal)
+		require.NoError(r.t, err)
+		assert.Equal(r.t, 1, moved)
+		assert.Zero(r.t, r.rdb.ZCard(r.ctx(), k.receipts(normal)).Val())
+		assert.EqualValues(r.t, most, r.rdb.ZCard(r.ctx(), keysOf("other").receipts(normal)).Val())
+	})
 }

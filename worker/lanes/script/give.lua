@@ -19,7 +19,10 @@ local function is_same(item, i)
   if (redis.call('HGET', again[p], item) or '') ~= parcel.again[i] then return false end
   local copied = parcel.receipts and parcel.receipts[tostring(i)] or {}
   local here = redis.call('ZRANGE', receipts, '[' .. item .. '\n', '(' .. item .. ALL, 'BYLEX')
-  return table.concat(here, '\0') == table.concat(copied, '\0')
+  for n = 1, math.max(#here, #copied) do
+    if here[n] ~= copied[n] then return false end
+  end
+  return true
 end
 
 local gone = 0
@@ -30,8 +33,8 @@ for i = 1, #parcel.items do
     redis.call('HDEL', again[p], item)
     redis.call('HDEL', origins, item)
     redis.call('HDEL', failed, item)
-    local copied = parcel.receipts and parcel.receipts[tostring(i)]
-    if copied then redis.call('ZREM', receipts, unpack(copied)) end
+    local copied = parcel.receipts and parcel.receipts[tostring(i)] or {}
+    for from = 1, #copied, 1000 do redis.call('ZREM', receipts, unpack(copied, from, math.min(from + 999, #copied))) end
     gone = gone + 1
   end
 end
