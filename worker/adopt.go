@@ -130,8 +130,18 @@ func (m *mover) move(ctx context.Context, waiting func(calls int)) error {
 	}
 }
 
-// pass moves what can be moved now, and answers how many calls are under way.
+// pass answers how many calls are under way, and moves what can be moved now. It counts
+// first: what a call that ends meanwhile leaves behind, the next pass finds.
 func (m *mover) pass(ctx context.Context) (inFlight int, err error) {
+	limits, err := m.lanes.Limits(ctx, m.From, m.from.Budget.Per)
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range limits.InFlight {
+		if m.covers(b.Lane.Project) {
+			inFlight++
+		}
+	}
 	if err := m.recall(ctx); err != nil {
 		return 0, err
 	}
@@ -164,13 +174,7 @@ func (m *mover) pass(ctx context.Context) (inFlight int, err error) {
 			return 0, err
 		}
 	}
-	limits, err := m.lanes.Limits(ctx, m.From, m.from.Budget.Per)
-	for _, b := range limits.InFlight {
-		if m.covers(b.Lane.Project) {
-			inFlight++
-		}
-	}
-	return inFlight, err
+	return inFlight, nil
 }
 
 // recall puts the items of calls that wait in asynq back into their lane, which fences

@@ -250,6 +250,43 @@ func TestAdopt_WaitsForCallsInFlight(t *testing.T) {
 	assert.Empty(t, keysLeft(t, rdb, "default"))
 }
 
+// whenCounted is a hook that runs something once, before the calls in flight are read.
+type whenCounted struct{ run func() }
+
+func (w *whenCounted) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (w *whenCounted) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (w *whenCounted) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if args := cmd.Args(); cmd.Name() == "hgetall" && args[1] == "edgepurge:{default}:inflight:batch" && w.run != nil {
+			run := w.run
+			w.run = nil
+			run()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// What a call puts back just before it counts as ended moves too.
+func TestAdopt_ACallThatEndsMeanwhile(t *testing.T) {
+	rdb, m := redistest.Mini(t)
+	l := newLab(t, testConfig(nowhere), rdb)
+	batch := l.claimed("x")[0]
+	own := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	t.Cleanup(func() { _ = own.Close() })
+	own.AddHook(&whenCounted{func() {
+		restored, err := l.lanes.Restore(t.Context(), l.accounts["default"].pace(batch.Lane), batch, false)
+		assert.NoError(t, err)
+		assert.True(t, restored)
+	}})
+	done, err := adopt(t, renamed(testConfig(nowhere), "new"), own, Adoption{From: "default", To: "new"})
+	require.NoError(t, err)
+	assert.Equal(t, 1, done.Items)
+	assert.Empty(t, keysLeft(t, rdb, "default"))
+}
+
 func TestAdopt_Refuses(t *testing.T) {
 	rdb, _ := redistest.Mini(t)
 	c := onlyProject(nowhere, "prj")
