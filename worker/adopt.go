@@ -157,7 +157,7 @@ func (m *mover) pass(ctx context.Context) (inFlight int, err error) {
 			return 0, err
 		}
 	}
-	pending, err := m.lanes.Pending(ctx, m.From)
+	pending, err := m.lanes.All(ctx, m.From)
 	if err != nil {
 		return 0, err
 	}
@@ -264,7 +264,7 @@ func (m *mover) finish(ctx context.Context) error {
 			m.done.Holds++
 		}
 	}
-	rest, err := m.lanes.Pending(ctx, m.From)
+	rest, err := m.lanes.All(ctx, m.From)
 	if err != nil || left > 0 || len(rest) > 0 {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/edgepurge/edgepurge/internal/queues"
 	"github.com/edgepurge/edgepurge/tasks"
 )
 
@@ -47,18 +48,14 @@ func newGate() *gate { return &gate{hints: make(chan struct{}, 1), wake: make(ch
 // hint makes the gate look at once. It never blocks.
 func (g *gate) hint() { signal(g.hints) }
 
-// pendingList is where asynq v0.26 keeps the tasks of a queue that are to be run
-// (internal/base: PendingKey). A test holds it to the real thing.
-func pendingList(queue string) string { return "asynq:{" + queue + "}:pending" }
-
-// pausedKey is where asynq keeps that somebody paused a queue (internal/base: PausedKey).
-func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
+// pendingList is where asynq keeps the tasks of a queue that are to be run.
+func pendingList(queue string) string { return queues.Key(queue, queues.Pending) }
 
 // waiting asks in one command whether a queue has tasks and whether it is paused. The
 // answer counts its list twice and its pause once.
 func waiting(ctx context.Context, p redis.Pipeliner, queue string) *redis.IntCmd {
 	list := pendingList(queue)
-	return p.Exists(ctx, list, list, pausedKey(queue))
+	return p.Exists(ctx, list, list, queues.Key(queue, "paused"))
 }
 
 // mayRun reads what waiting asked for: tasks, and no pause. A paused queue answers every

@@ -42,8 +42,8 @@ func (c *caller) tell(m *made, traceID string) {
 	line.Str("vercel_id", m.vercelID).Dur("waited_ms", waited(b)).Dur("took_ms", m.end.Sub(m.start)).Msg("call")
 }
 
-// waited is how long the oldest item of a batch waited for its claim, both by
-// Redis's clock; of a batch that asynq tries again, since it left its lane.
+// waited is how long the oldest item of a batch waited for this attempt, by Redis's clock;
+// of a task that brings no terms, since it left its lane.
 func waited(b *lanes.Batch) time.Duration { return max(0, b.ClaimedAt.Sub(b.Due)) }
 
 // names lists the first requests and their sources, each once.

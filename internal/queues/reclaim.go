@@ -2,7 +2,6 @@ package queues
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"time"
 
@@ -43,11 +42,6 @@ const (
 	mostActive = 1000
 )
 
-//go:embed reclaim.lua
-var reclaimSource string
-
-var reclaimScript = redis.NewScript(reclaimSource)
-
 // NewReclaimer returns one that has seen nothing yet.
 func NewReclaimer(rdb redis.UniversalClient) *Reclaimer {
 	return &Reclaimer{rdb: rdb, seen: map[activeTask]sighting{}}
@@ -63,7 +57,7 @@ func (r *Reclaimer) Reclaim(ctx context.Context) ([]string, error) {
 	var reclaimed []string
 	for _, t := range r.note(leases, time.Now()) {
 		n, err := reclaimScript.Run(ctx, r.rdb, []string{
-			keyOf(t.queue, "active"), keyOf(t.queue, "lease"), keyOf(t.queue, "pending"), keyOf(t.queue, "t:"+t.id),
+			Key(t.queue, "active"), Key(t.queue, "lease"), Key(t.queue, "pending"), TaskKey(t.queue, t.id),
 		}, t.id, leases[t]).Int()
 		if err != nil {
 			return reclaimed, fmt.Errorf("take task %s of %s back: %w", t.id, t.queue, err)
@@ -102,7 +96,7 @@ func (r *Reclaimer) active(ctx context.Context) (map[activeTask]float64, error) 
 	lists := make([]*redis.StringSliceCmd, 0, len(Served()))
 	_, err := r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, queue := range Served() {
-			lists = append(lists, p.LRange(ctx, keyOf(queue, "active"), -mostActive, -1))
+			lists = append(lists, p.LRange(ctx, Key(queue, "active"), -mostActive, -1))
 		}
 		return nil
 	})
@@ -115,7 +109,7 @@ func (r *Reclaimer) active(ctx context.Context) (map[activeTask]float64, error) 
 		if len(ids) == 0 {
 			continue
 		}
-		ends, err := r.rdb.ZMScore(ctx, keyOf(queue, "lease"), ids...).Result()
+		ends, err := r.rdb.ZMScore(ctx, Key(queue, "lease"), ids...).Result()
 		if err != nil {
 			return nil, fmt.Errorf("read the leases of %s: %w", queue, err)
 		}
@@ -125,7 +119,3 @@ func (r *Reclaimer) active(ctx context.Context) (map[activeTask]float64, error) 
 	}
 	return leases, nil
 }
-
-// keyOf is where asynq v0.26 keeps a part of a queue (its internal/base). A test holds it
-// to the real thing.
-func keyOf(queue, part string) string { return "asynq:{" + queue + "}:" + part }

@@ -58,13 +58,13 @@ func TestReclaimer_TakesBack(t *testing.T) {
 			_, err := client.Enqueue(asynq.NewTask("x", nil), asynq.Queue(tasks.QueueIntake), asynq.TaskID(id))
 			require.NoError(t, err)
 			// As asynq's dequeue does it, by a worker that dies.
-			require.NoError(t, rdb.LMove(t.Context(), keyOf(tasks.QueueIntake, "pending"), keyOf(tasks.QueueIntake, "active"), "right", "left").Err())
-			require.NoError(t, rdb.HSet(t.Context(), keyOf(tasks.QueueIntake, "t:"+id), "state", "active").Err())
+			require.NoError(t, rdb.LMove(t.Context(), Key(tasks.QueueIntake, "pending"), Key(tasks.QueueIntake, "active"), "right", "left").Err())
+			require.NoError(t, rdb.HSet(t.Context(), TaskKey(tasks.QueueIntake, id), "state", "active").Err())
 			if id != "unleased" {
-				require.NoError(t, rdb.ZAdd(t.Context(), keyOf(tasks.QueueIntake, "lease"), redis.Z{Score: 9, Member: id}).Err())
+				require.NoError(t, rdb.ZAdd(t.Context(), Key(tasks.QueueIntake, "lease"), redis.Z{Score: 9, Member: id}).Err())
 			}
 		}
-		require.NoError(t, rdb.Del(t.Context(), keyOf(tasks.QueueIntake, "t:gone")).Err())
+		require.NoError(t, rdb.Del(t.Context(), TaskKey(tasks.QueueIntake, "gone")).Err())
 		r := NewReclaimer(rdb)
 		got, err := r.Reclaim(t.Context())
 		require.NoError(t, err)
@@ -73,11 +73,11 @@ func TestReclaimer_TakesBack(t *testing.T) {
 			s.since = s.since.Add(-abandoned)
 			r.seen[task] = s
 		}
-		require.NoError(t, rdb.ZAdd(t.Context(), keyOf(tasks.QueueIntake, "lease"), redis.Z{Score: 10, Member: "renewed"}).Err())
+		require.NoError(t, rdb.ZAdd(t.Context(), Key(tasks.QueueIntake, "lease"), redis.Z{Score: 10, Member: "renewed"}).Err())
 		got, err = r.Reclaim(t.Context())
 		require.NoError(t, err)
 		assert.ElementsMatch(t, []string{"leased", "unleased"}, got)
-		left, err := rdb.LRange(t.Context(), keyOf(tasks.QueueIntake, "active"), 0, -1).Result()
+		left, err := rdb.LRange(t.Context(), Key(tasks.QueueIntake, "active"), 0, -1).Result()
 		require.NoError(t, err)
 		assert.Equal(t, []string{"renewed"}, left)
 		got, err = r.Reclaim(t.Context())

@@ -16,6 +16,7 @@ var (
 	tasksScript    = script("tasks")
 	removeScript   = script("remove")
 	archiveScript  = script("archive")
+	reclaimScript  = script("reclaim")
 )
 
 // script reads a script and the part that it includes. The files are compiled in,

@@ -72,8 +72,9 @@ func (c *Client) Purge(ctx context.Context, r Request) (Answer, error) {
 }
 
 // Check asks who the token belongs to (GET /v2/user) and returns nil if it is
-// accepted, by the same rule as Purge; a *StatusError with status 401 or 403 says that it is not, any other
-// error that this could not be learned. It spends no rate budget of purges.
+// accepted, by the same rule as Purge; a *StatusError with status 401 or 403 says that it
+// is not, any other error that this could not be learned. It spends no rate budget of
+// purges.
 func (c *Client) Check(ctx context.Context) error {
 	_, err := c.do(ctx, http.MethodGet, "/v2/user", nil, nil)
 	return err

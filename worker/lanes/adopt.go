@@ -47,23 +47,6 @@ func (l *Lanes) Park(ctx context.Context, account, scope, detail string) error {
 	return nil
 }
 
-// Pending lists the lanes of an account in which something waits.
-func (l *Lanes) Pending(ctx context.Context, account string) ([]tasks.Lane, error) {
-	ids, err := l.rdb.HKeys(ctx, keysOf(account).lanes()).Result()
-	if err != nil {
-		return nil, fmt.Errorf("list the lanes of account %s: %w", account, err)
-	}
-	all := make([]tasks.Lane, 0, len(ids))
-	for _, id := range ids {
-		lane, err := tasks.ParseLane(id)
-		if err != nil {
-			return nil, fmt.Errorf("list the lanes of account %s: %w", account, err)
-		}
-		all = append(all, lane)
-	}
-	return all, nil
-}
-
 // Adopt moves the items of a lane from one account to that of the pace: pending ones and
 // their later purges, who waits for them, and how often they failed. It reports how many
 // it moved, also with an error; it may be called again. Nothing should claim from the

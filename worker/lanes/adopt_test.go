@@ -58,7 +58,7 @@ func TestAdopt_WhatChangesMeanwhileMovesToo(t *testing.T) {
 				require.Nil(r.t, hook.run)
 				assert.Empty(r.t, r.pending(normal))
 				assert.Empty(r.t, r.again(normal))
-				lanes, err := r.Pending(r.ctx(), "acme")
+				lanes, err := r.All(r.ctx(), "acme")
 				require.NoError(r.t, err)
 				assert.Empty(r.t, lanes)
 

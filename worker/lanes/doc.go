@@ -26,10 +26,9 @@
 // A Redis that has reached its maxmemory (with noeviction) refuses a script at its
 // first write, if that is one that may take memory, and asks no more after it. Scripts
 // that work off what is there must run all the same, or the same calls go out over and
-// over: claim, acquire, finish, restore, settle, bury, collapse, release, offer, reoffer and give free
-// more
-// than they take, and hold, pause and adapt write a few bytes per account. They begin
-// with a write that removes nothing. Script flags (allow-oom) say the same since Redis
+// over: claim, acquire, finish, restore, settle, bury, collapse, release, offer, reoffer
+// and give free more than they take, and hold, pause and adapt write a few bytes per
+// account. They begin with a write that removes nothing. Script flags (allow-oom) say the same since Redis
 // 7.0, but Redis 6.2 and miniredis do not know them. Absorb, adopt and take only take: their
 // first write is one that a full Redis refuses, so they are refused as a whole.
 //

@@ -60,9 +60,8 @@ func (l *Lanes) Acquire(ctx context.Context, pace Pace, b Batch, attempt int, ha
 // Restore puts the items of a batch back into their lane as if they had not been
 // claimed: due when they were, with the rebounds that they asked for, and having failed
 // Attempt - 1 times. It fences the batch off for ten minutes, so that no attempt of it
-// runs any more. It reports
-// whether it did: a second Restore does nothing. With onlyExpired it does
-// nothing either while the batch's lease runs or after it was finished.
+// runs any more. It reports whether it did: a second Restore does nothing. With
+// onlyExpired it does nothing either while the batch's lease runs or after it was finished.
 func (l *Lanes) Restore(ctx context.Context, pace Pace, b Batch, onlyExpired bool) (bool, error) {
 	settings, err := pace.encodeFor(b.Lane)
 	if err != nil {
