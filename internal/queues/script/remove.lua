@@ -1,5 +1,5 @@
--- remove: delete a task for good if it is in one of two states that asynq keeps in
--- sorted sets, archived or completed, and in no other.
+-- remove: delete a task for good if it is in one state that asynq keeps in a sorted set,
+-- and in no other.
 -- KEYS task, set of that state
 -- ARGV id, state
 -- the answer is 'removed', 'missing', or the state that it is in
