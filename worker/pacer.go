@@ -214,7 +214,9 @@ func (p *pacer) claim(ctx context.Context) (*lanes.Batch, time.Duration, error) 
 			}
 			return got.Batch, 0, nil
 		}
-		if got.Refused != lanes.RefusedEmpty {
+		if got.Refused.LeavesLine() { // a lane behind it may go, which this look did not show
+			wait = min(wait, time.Millisecond)
+		} else {
 			wait = min(wait, max(got.Wait, time.Millisecond))
 		}
 		if got.Refused.OfAccount() {

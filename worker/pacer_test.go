@@ -289,3 +289,45 @@ func TestPacer_KeepsTheHintOfWhatWaits(t *testing.T) {
 		assert.True(t, hinted(), "pending, for later")
 	})
 }
+
+// Lanes that were emptied behind the pacer's back hide no other of their project: a look
+// shows two of each.
+func TestPacer_EmptiedLanesHideNone(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		api := newAPI(t, emulator.Config{}, nil)
+		c := testConfig(api.URL)
+		c.Projects[0].Linger = 0
+		l := newLab(t, c, rdb)
+		put := func(item string, lane tasks.Lane) {
+			_, err := l.lanes.Absorb(t.Context(), l.accounts["default"].pace(lane), lanes.Absorption{
+				Request: item + lane.ID(), Lane: lane, Items: []string{item},
+			})
+			require.NoError(t, err)
+		}
+		var last tasks.Lane
+		for i, item := range []string{"a", "b", "c"} {
+			lane := tagLane("prj")
+			lane.DeadlineSeconds = i + 1
+			put(item, lane)
+			last = lane
+			if item == "c" {
+				break
+			}
+			urgent := lane.With(tasks.Urgent) // the item moves up, and another worker calls it
+			put(item, urgent)
+			got, err := l.lanes.Claim(t.Context(), l.accounts["default"].pace(urgent), urgent, "elsewhere-"+item)
+			require.NoError(t, err)
+			require.NotNil(t, got.Batch, got.Refused)
+		}
+		p := l.Worker.pacers["default"]
+		for range 5 {
+			wait, err := p.serve(t.Context())
+			require.NoError(t, err)
+			if wait > time.Second {
+				break
+			}
+		}
+		p.calls.Wait()
+		assert.Empty(t, l.pending(last))
+	})
+}

@@ -106,6 +106,10 @@ func (r Refusal) OfAccount() bool {
 	return r == RefusedBudget || r == RefusedPaused || r == RefusedHeld || r == RefusedInFlight
 }
 
+// LeavesLine reports whether the claim moved the lane back in the line of its project, or
+// out of it, so that Peek shows another one next.
+func (r Refusal) LeavesLine() bool { return r == RefusedEmpty || r == RefusedLinger }
+
 // Batch is what one call carries, as it lies in Redis under its lease.
 type Batch struct {
 	ID    string
