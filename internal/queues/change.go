@@ -32,8 +32,8 @@ type StateError struct{ ID, State string }
 func (e *StateError) Error() string { return "task " + e.ID + " is " + e.State }
 
 // Remove deletes a task for good while it is in a state that asynq keeps in a sorted set:
-// not Pending and not Active. asynq's own deletion takes it in any state, so that a purge that waits would be gone
-// without a trace. Another state is a *StateError, no task ErrMissing.
+// not Pending and not Active. asynq's own deletion takes it in any state, so that a purge
+// that waits would be gone without a trace. Another state is a *StateError, no task ErrMissing.
 func Remove(ctx context.Context, rdb redis.UniversalClient, queue, id, state string) error {
 	answer, err := removeScript.Run(ctx, rdb, []string{TaskKey(queue, id), Key(queue, state)}, id, state).Text()
 	if err != nil {
