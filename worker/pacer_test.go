@@ -319,7 +319,7 @@ func TestPacer_EmptiedLanesHideNone(t *testing.T) {
 			require.NoError(t, err)
 			require.NotNil(t, got.Batch, got.Refused)
 		}
-		p := l.Worker.pacers["default"]
+		p := l.pacers["default"]
 		for range 5 {
 			wait, err := p.serve(t.Context())
 			require.NoError(t, err)
