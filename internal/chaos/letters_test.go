@@ -88,7 +88,8 @@ func (f *letterFlood) compare(t *testing.T) {
 	var ratios [2][]float64
 	for part := range parts {
 		from, to := part**letterCount/parts, (part+1)**letterCount/parts
-		quiet := f.others(t, func() { time.Sleep(min(20, time.Duration(1 + (to-from) / *letterRate)) * time.Second) })
+		length := time.Second + time.Second/time.Duration(*letterRate)*time.Duration(to-from)
+		quiet := f.others(t, func() { time.Sleep(min(20*time.Second, length)) })
 		busy := f.others(t, func() { f.flood(t, from, to) })
 		t.Logf("others: p50 %s, p99 %s before; p50 %s, p99 %s during the flood", quiet.at(50), quiet.at(99), busy.at(50), busy.at(99))
 		for i, percent := range []int{50, 99} {
