@@ -78,6 +78,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%s is no address or network: write one such as 10.0.0.7 or 10.0.0.0/8", quote(s))
 	}
+	if network.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%s is IPv4 written as IPv6: write it as IPv4, such as 10.0.0.0/8", quote(s))
+	}
 	if network != network.Masked() {
 		return netip.Prefix{}, fmt.Errorf("%s has bits beyond its mask: write %s for the network, or the address alone", quote(s), network.Masked())
 	}

@@ -30,15 +30,28 @@ func (t Trusted) Client(r *http.Request) netip.Addr {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+		addr, ok := parseHop(strings.TrimSpace(hop))
+		if !ok {
 			return peer
 		}
-		if peer = addr.Unmap().WithZone(""); !t.Includes(peer) {
+		if peer = addr; !t.Includes(peer) {
 			return peer
 		}
 	}
 	return peer
+}
+
+// parseHop reads an address, which some proxies write with its port.
+func parseHop(hop string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(hop)
+	if err != nil {
+		at, err := netip.ParseAddrPort(hop)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = at.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
 }
 
 // Peer returns the address at the other end of the request's connection, or the
