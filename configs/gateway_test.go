@@ -139,7 +139,7 @@ func TestRequireGateway_ShortSecrets(t *testing.T) {
 }
 
 func TestLoad_Proxies(t *testing.T) {
-	_, err := Load(written(t, "gateway: {proxies: [nginx, 10.0.0.1/8, 10.0.0.0/33, 10.1.2.3, "::ffff:10.0.0.0/104"]}"), noEnv)
+	_, err := Load(written(t, `gateway: {proxies: [nginx, 10.0.0.1/8, 10.0.0.0/33, 10.1.2.3, "::ffff:10.0.0.0/104"]}`), noEnv)
 	require.ErrorContains(t, err, `gateway.proxies[0]: "nginx" is no address or network: write one such as 10.0.0.7 or 10.0.0.0/8`)
 	require.ErrorContains(t, err, `gateway.proxies[1]: "10.0.0.1/8" has bits beyond its mask: write 10.0.0.0/8 for the network`)
 	require.ErrorContains(t, err, "gateway.proxies[2]: ")
