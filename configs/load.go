@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // maxFileBytes bounds the file; far above what people write, far below what hurts.
@@ -66,9 +67,31 @@ func build(file string, data []byte, getenv func(string) string) (Config, error)
 	return r.cfg, nil
 }
 
+// pipeTimeout is how long a pipe may take to say all that it has.
+const pipeTimeout = 10 * time.Second
+
 // readBounded reads a file of at most limit bytes. It does not ask for a regular
-// file: a pipe, as shells and secret managers hand over, is as good.
+// file: a pipe, as shells and secret managers hand over, is as good. One that is
+// never written to must not keep a process from starting, or from ending.
 func readBounded(path string, limit int64) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	read := make(chan result, 1)
+	go func() {
+		data, err := readAtMost(path, limit)
+		read <- result{data, err}
+	}()
+	select {
+	case r := <-read:
+		return r.data, r.err
+	case <-time.After(pipeTimeout):
+		return nil, fmt.Errorf("%s is a pipe from which nothing came for %s: name a file, or something that writes to it", path, pipeTimeout)
+	}
+}
+
+func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the path is the operator's own
 	if err != nil {
 		return nil, err

@@ -53,6 +53,9 @@ func (a *app) adopt(ctx context.Context, what worker.Adoption) error {
 	done, err := worker.Adopt(ctx, c.Worker, rdb, what, func(calls int) {
 		a.notef("waiting for %s in flight to end", count(calls, "call"))
 	})
+	if err != nil && done.Items+done.Retries == 0 && !errors.Is(err, context.Canceled) {
+		return err
+	}
 	moved := fmt.Sprintf("moved %s from %s to %s", count(done.Items, "item"), plain(what.From), plain(what.To))
 	if done.Retries > 0 {
 		moved += fmt.Sprintf(", those of %s that waited for a retry among them", count(done.Retries, "call"))

@@ -181,6 +181,10 @@ func (r *report) memory(info map[string]string) {
 	}
 	used, _ := strconv.ParseFloat(info["used_memory"], 64)
 	most, _ := strconv.ParseFloat(info["maxmemory"], 64)
+	if most > 0 && used >= most {
+		r.add(broken, name, "%.0f%% of maxmemory is used: Redis is full, and no purge is accepted until maxmemory is raised or workers free some", 100*used/most)
+		return
+	}
 	if most > 0 && used > fullMemory*most {
 		r.add(doubtful, name, "%.0f%% of maxmemory is used, and a full Redis takes nothing in: raise maxmemory", 100*used/most)
 		return

@@ -31,7 +31,7 @@ func newDeadCommand(a *app) *cobra.Command {
 or a webhook that could not be mapped. It is kept with the reason until it is replayed or deleted, at most 90 days.`,
 		Example: `  edgepurge dead list
   edgepurge dead show 01JCZ8…
-  edgepurge dead replay --reason unauthorized
+  edgepurge dead replay --reason forbidden
   edgepurge dead delete --older-than 720h`,
 		Args: knownCommand,
 		RunE: needCommand,

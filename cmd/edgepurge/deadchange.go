@@ -56,7 +56,7 @@ and the budget paces them, so thousands may be replayed at once. A letter that t
 edgepurge cannot read is put back into its queue, for a newer worker may know it. A
 webhook is mapped again, by what gateway.sources says now.`,
 		Example: `  edgepurge dead replay 01JCZ8…
-  edgepurge dead replay --reason unauthorized --account acme
+  edgepurge dead replay --reason forbidden --account acme
   edgepurge dead replay --all --yes`,
 		Args: cobra.ArbitraryArgs, // ids
 		RunE: d.run,
@@ -114,6 +114,11 @@ func (d *deadChange) run(cmd *cobra.Command, ids []string) error {
 	if missing := missingIDs(filter.IDs, letters); len(missing) > 0 {
 		return noLetter(missing...)
 	}
+	if len(letters) == 0 && len(filter.Reasons) > 0 {
+		if err := d.sayOthers(ctx, box, filter.Reasons); err != nil {
+			return err
+		}
+	}
 	if len(letters) > 0 && !d.yes && asks {
 		d.app.notef("%s", summary(letters))
 		if !d.app.agreed(ctx, d.verb+" them?") {
@@ -121,6 +126,17 @@ func (d *deadChange) run(cmd *cobra.Command, ids []string) error {
 		}
 	}
 	return d.carryOut(ctx, box, letters)
+}
+
+// sayOthers says which reasons the dead letters have, when none has the one that was
+// asked for.
+func (d *deadChange) sayOthers(ctx context.Context, box *letterBox, reasons []string) error {
+	all, err := box.List(ctx, deadletter.Filter{})
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	d.app.notef("no dead letter that was asked for has reason %s; there are: %s", plain(strings.Join(reasons, " or ")), summary(all))
+	return nil
 }
 
 // missingIDs lists the ids that were asked for and are not there. Another filter

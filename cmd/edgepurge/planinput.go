@@ -74,7 +74,7 @@ func (a *app) planTags(cmd *cobra.Command, f *planFlags) ([]string, error) {
 		}
 		return tags, nil
 	}
-	lines, err := a.readTags(f.fromFile)
+	lines, err := a.readTags(cmd.Context(), f.fromFile)
 	if err != nil {
 		return nil, err
 	}

@@ -160,7 +160,7 @@ func (a *app) purgeOf(cmd *cobra.Command, f *purgeFlags, project string) (tasks.
 		seconds := int(f.deadline / time.Second)
 		p.DeadlineSeconds = &seconds
 	}
-	lines, err := a.readTags(f.fromFile)
+	lines, err := a.readTags(cmd.Context(), f.fromFile)
 	if err != nil {
 		return p, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,11 +15,30 @@ import (
 const stdinFile = "-"
 
 // readTags reads tags from a file, one a line; - is the standard input.
-func (a *app) readTags(path string) ([]tagfile.Line, error) {
-	switch path {
-	case "":
+// It ends with ctx, since a terminal or a pipe may never end.
+func (a *app) readTags(ctx context.Context, path string) ([]tagfile.Line, error) {
+	if path == "" {
 		return nil, nil
-	case stdinFile:
+	}
+	type result struct {
+		lines []tagfile.Line
+		err   error
+	}
+	read := make(chan result, 1)
+	go func() {
+		lines, err := a.readTagsFrom(path)
+		read <- result{lines, err}
+	}()
+	select {
+	case r := <-read:
+		return r.lines, r.err
+	case <-ctx.Done():
+		return nil, errors.New("interrupted while reading tags: nothing was done")
+	}
+}
+
+func (a *app) readTagsFrom(path string) ([]tagfile.Line, error) {
+	if path == stdinFile {
 		return tagfile.Read(a.stdin, "the standard input")
 	}
 	f, err := os.Open(path) //nolint:gosec // the path is the user's own
