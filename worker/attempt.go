@@ -158,7 +158,7 @@ func (t *attempts) try(ctx context.Context, a *account, b lanes.Batch, attempt i
 // waitApart is wait for the half of a split: it keeps its items to itself.
 func (t *attempts) waitApart(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
 	pause := t.pauseOf(a, j)
-	if err := t.lanes.PauseLimited(ctx, a.pace(b.Lane), pause, j.Limit); err != nil {
+	if err := t.lanes.PauseLimited(ctx, a.pace(b.Lane), pause, j.Limit, b.ID, attempt); err != nil {
 		return err
 	}
 	if err := t.finish(ctx, a, b, attempt, false); err != nil {

@@ -121,7 +121,7 @@ func (c *caller) pauseOf(a *account, j Judgment) time.Duration {
 // wait pauses the account as a 429 asks and hands the items back.
 func (c *caller) wait(ctx context.Context, a *account, b lanes.Batch, attempt int, j Judgment) error {
 	pause := c.pauseOf(a, j)
-	if err := c.lanes.PauseLimited(ctx, a.pace(b.Lane), pause, j.Limit); err != nil {
+	if err := c.lanes.PauseLimited(ctx, a.pace(b.Lane), pause, j.Limit, b.ID, attempt); err != nil {
 		return err
 	}
 	return c.handBack(ctx, a, b, attempt, RateLimited)

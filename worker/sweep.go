@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -172,15 +173,15 @@ func (s *sweep) fill(a *account, waiting map[string]lanes.Waiting) {
 
 // leases puts the items of batches whose lease ended back into their lanes.
 func (s *sweep) leases(ctx context.Context) error {
+	var faults []error // one record that cannot be read, or one account, keeps back no other
 	for name, p := range s.pacers {
 		expired, err := s.lanes.Expired(ctx, name)
-		if err != nil {
-			return err
-		}
+		faults = append(faults, err)
 		for _, b := range expired {
 			restored, err := s.lanes.Restore(ctx, p.account.pace(b.Lane), b, true)
 			if err != nil {
-				return err
+				faults = append(faults, err)
+				break
 			}
 			if restored {
 				s.metrics.returned.WithLabelValues(returnedLease).Inc()
@@ -189,7 +190,7 @@ func (s *sweep) leases(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // reclaim gives asynq's queues back what dead workers had in hand.

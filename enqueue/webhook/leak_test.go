@@ -140,3 +140,12 @@ func TestRedact_ByValue(t *testing.T) {
 	basic := compiled(t, source(t, "datocms-cache-tags", func(s *Source) { s.Secrets = []Secret{"user:pass-word-1"} }))
 	assert.JSONEq(t, `{"p":"REDACTED"}`, string(basic.redactBody([]byte(`{"p":"pass-word-1"}`))))
 }
+
+// PHP writes "/" as "\/", also into a body that was cut off and is no JSON any more.
+func TestRedact_SlashesOfPHP(t *testing.T) {
+	t.Parallel()
+	h := compiled(t, source(t, "prismic", func(s *Source) { s.Secrets = []Secret{"abc/def+ghi/jkl-mno"} }))
+	for _, body := range []string{`{"copy":"abc\/def+ghi\/jkl-mno"}`, `{"copy":"abc\/def+ghi\/jkl-mno"`} {
+		assert.NotContains(t, string(h.redactBody([]byte(body))), "def+ghi", body)
+	}
+}

@@ -30,7 +30,7 @@ func formsOf(secrets []Secret) forms {
 		}
 		quoted, _ := json.Marshal(s) // a string always marshals
 		plain := string(quoted[1 : len(quoted)-1])
-		list = append(list, s, plain, htmlPlain.Replace(plain), url.QueryEscape(s),
+		list = append(list, s, plain, htmlPlain.Replace(plain), strings.ReplaceAll(plain, "/", `\/`), url.QueryEscape(s),
 			base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)))
 	}
 	for _, secret := range secrets {

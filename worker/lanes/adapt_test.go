@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -85,7 +86,7 @@ func (r *rig) bare(wait time.Duration) {
 	for ; got.Batch == nil; got = r.tryClaim(normal) {
 		r.pass(max(got.Wait, time.Millisecond))
 	}
-	require.NoError(r.t, r.PauseLimited(r.ctx(), r.pace, wait, 0))
+	require.NoError(r.t, r.PauseLimited(r.ctx(), r.pace, wait, 0, ulid.Make().String(), 1))
 	r.finish(*got.Batch, false)
 	r.pass(wait)
 }
@@ -178,7 +179,7 @@ func TestInfer_ToldGoesFirst(t *testing.T) {
 	}
 	r.bare(0)
 	require.True(t, r.status().Inferred)
-	require.NoError(t, r.PauseLimited(r.ctx(), r.pace, 0, 3))
+	require.NoError(t, r.PauseLimited(r.ctx(), r.pace, 0, 3, ulid.Make().String(), 1))
 	s := r.status()
 	assert.False(t, s.Inferred)
 	assert.Equal(t, 3, s.Learned)
@@ -223,7 +224,7 @@ func (s *sky) call(h hour, b Batch) {
 		if !h.tells {
 			told = 0
 		}
-		require.NoError(r.t, r.PauseLimited(r.ctx(), r.pace, 10*time.Second, told))
+		require.NoError(r.t, r.PauseLimited(r.ctx(), r.pace, 10*time.Second, told, ulid.Make().String(), 1))
 	default:
 		s.accepted++
 		s.arrived = append(s.arrived, now)
@@ -267,4 +268,26 @@ func TestAdapt_SixHours(t *testing.T) {
 		assert.LessOrEqual(t, api.refused, h.most429, h.name)
 	}
 	t.Log("\n" + curve.String())
+}
+
+// A 429 teaches once, however often its lesson is sent: replies are lost, and what
+// comes after it may fail and be done again.
+func TestInfer_OnceACall(t *testing.T) {
+	r := simulated(t)
+	r.pace.Calls, r.pace.Per = 20, time.Minute
+	for i := range 3 {
+		r.absorb(normal, fmt.Sprint("tag-", i))
+		r.pass(time.Second)
+		b := r.claim(normal)
+		_, err := r.Finish(r.ctx(), r.pace.Account, b, 1, true)
+		require.NoError(t, err)
+	}
+	var learned []int
+	for range 3 {
+		require.NoError(t, r.PauseLimited(r.ctx(), r.pace, 0, 0, "01BATCH", 1))
+		limits, err := r.Limits(r.ctx(), r.pace.Account, r.pace.Per)
+		require.NoError(t, err)
+		learned = append(learned, limits.Learned)
+	}
+	assert.Equal(t, []int{10, 10, 10}, learned)
 }

@@ -393,3 +393,18 @@ func TestHold_AnAttemptOfTheFailedProjectGivesWay(t *testing.T) {
 	r.pass(time.Minute + 2*time.Second)
 	assert.NotNil(t, r.acquire(Batch{ID: "again", Lane: normal, Items: []string{"x"}}, 2, false).Batch, "nobody else came")
 }
+
+// A probe that was under way when a move of its account began does not end the move's
+// hold: workers would claim again what is being moved.
+func TestHold_AProbeDoesNotEndAnAdoption(t *testing.T) {
+	r := simulated(t)
+	r.hold(ScopeAccount, false)
+	r.absorb(urgent, "a")
+	r.pass(2 * time.Minute)
+	probe := r.claim(urgent)
+	require.True(t, probe.Probe)
+	require.NoError(t, r.Park(r.ctx(), r.pace.Account, ScopeAccount, "moving"))
+	assert.False(t, r.finish(probe, true))
+	require.Len(t, r.holds(), 1)
+	assert.Equal(t, ReasonAdopting, r.holds()[0].Reason)
+}

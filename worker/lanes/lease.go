@@ -113,7 +113,7 @@ func finishOf(account string, b Batch, attempt int, letIn bool) (names []string,
 const expiredMost = 100
 
 // Expired lists batches whose lease has ended without Finish: their worker died
-// or lost Redis.
+// or lost Redis. It lists them also with an error, which may be of one record only.
 func (l *Lanes) Expired(ctx context.Context, account string) ([]Batch, error) {
 	now, err := l.now(ctx)
 	if err != nil {
@@ -131,6 +131,7 @@ func (l *Lanes) Expired(ctx context.Context, account string) ([]Batch, error) {
 		return nil, fmt.Errorf("look for dead workers of account %s: %w", account, err)
 	}
 	var batches []Batch
+	var faults []error
 	for i, text := range texts {
 		s, ok := text.(string)
 		if !ok {
@@ -138,11 +139,12 @@ func (l *Lanes) Expired(ctx context.Context, account string) ([]Batch, error) {
 		}
 		b, err := decodeBatch(ids[i], s)
 		if err != nil {
-			return nil, err
+			faults = append(faults, fmt.Errorf("account %s: %w", account, err))
+			continue
 		}
 		batches = append(batches, *b)
 	}
-	return batches, nil
+	return batches, errors.Join(faults...)
 }
 
 func wrapNil(err error, doing string) error {
@@ -159,27 +161,28 @@ const learnedFor = time.Hour
 // that runs already stays. A limit above 0 is what the API said it allows in a
 // window: it is believed for an hour, and only where it is below the budget.
 func (l *Lanes) Pause(ctx context.Context, account string, wait time.Duration, limit int) error {
-	return l.pause(ctx, Pace{Account: account}, wait, limit, "")
+	return l.pause(ctx, Pace{Account: account}, wait, limit, "", "")
 }
 
 // PauseLimited is Pause after a 429. Where the answer told no limit, it infers one
 // from the calls that succeeded in the running window, if any did; that limit is
-// raised by steps from the next window on (docs/decisions/0006).
-func (l *Lanes) PauseLimited(ctx context.Context, pace Pace, wait time.Duration, limit int) error {
-	return l.pause(ctx, pace, wait, limit, "429")
+// raised by steps from the next window on (docs/decisions/0006). The batch and attempt
+// that were answered teach once, however often this is called for them.
+func (l *Lanes) PauseLimited(ctx context.Context, pace Pace, wait time.Duration, limit int, batch string, attempt int) error {
+	return l.pause(ctx, pace, wait, limit, "429", fmt.Sprintf("%s#%d", batch, attempt))
 }
 
 // PauseIfAhead pauses the account when the API's window is used up while ours
 // is not: somebody else spends the same limit. When ours is used up as well it
 // does nothing, for the budget is the finer clock.
 func (l *Lanes) PauseIfAhead(ctx context.Context, pace Pace, wait time.Duration) error {
-	return l.pause(ctx, pace, wait, 0, "ahead")
+	return l.pause(ctx, pace, wait, 0, "ahead", "")
 }
 
-func (l *Lanes) pause(ctx context.Context, pace Pace, wait time.Duration, limit int, why string) error {
+func (l *Lanes) pause(ctx context.Context, pace Pace, wait time.Duration, limit int, why, call string) error {
 	k := keysOf(pace.Account)
 	err := pauseScript.Run(ctx, l.rdb, []string{k.state(), k.budget()},
-		ceilMillis(wait), limit, learnedFor.Milliseconds(), why, pace.Calls, pace.Per.Milliseconds()).Err()
+		ceilMillis(wait), limit, learnedFor.Milliseconds(), why, pace.Calls, pace.Per.Milliseconds(), call).Err()
 	if err != nil {
 		return fmt.Errorf("pause account %s: %w", pace.Account, err)
 	}

@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -237,4 +238,22 @@ func TestVerdict(t *testing.T) {
 	require.NoError(t, r.NoteVerdict(r.ctx(), "acme", "b2"))
 	assert.False(t, take("never enqueued"), "it is not kept for ever")
 	assert.True(t, take("b2"))
+}
+
+// A record that cannot be read costs itself alone.
+func TestExpired_ListsTheOthers(t *testing.T) {
+	r := simulated(t)
+	for i := range 3 {
+		r.absorb(normal, fmt.Sprint("tag-", i))
+		r.pass(time.Second)
+		r.claim(normal)
+	}
+	k := keysOf(r.pace.Account)
+	ids := r.rdb.HKeys(r.ctx(), k.batches()).Val()
+	require.Len(t, ids, 3)
+	require.NoError(t, r.rdb.HSet(r.ctx(), k.batches(), ids[1], "no record").Err())
+	r.pass(time.Hour)
+	expired, err := r.Expired(r.ctx(), r.pace.Account)
+	require.ErrorContains(t, err, ids[1])
+	assert.Len(t, expired, 2)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -365,7 +366,7 @@ func (m *model) passSome(*rapid.T) { m.pass(m.drawMS("ms", 1, 200, 1000, 5000, 3
 func (m *model) limit(t *rapid.T) {
 	b := m.draw(t, running)
 	wait := m.drawMS("pause", 1, 700, 20_000)
-	require.NoError(m.rt, m.PauseLimited(m.ctx(), m.pace, wait, rapid.SampledFrom([]int{0, 2}).Draw(t, "limit")))
+	require.NoError(m.rt, m.PauseLimited(m.ctx(), m.pace, wait, rapid.SampledFrom([]int{0, 2}).Draw(t, "limit"), ulid.Make().String(), 1))
 	m.paused = max(m.paused, m.nowMS()+wait.Milliseconds())
 	m.giveBack(b)
 }

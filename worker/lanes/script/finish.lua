@@ -23,7 +23,11 @@ redis.call('ZREM', inflight, batch)
 if ARGV[4] ~= '1' or redis.call('EXISTS', hold) == 0 then return 0 end
 local lifted, at = 0, ms(now)
 if string.find(record, '"probe":true', 1, true) then
-  lifted = redis.call('HDEL', hold, 'account', 'project:' .. ARGV[3])
+  for _, scope in ipairs({ 'account', 'project:' .. ARGV[3] }) do
+    local text = redis.call('HGET', hold, scope)
+    -- What is being adopted is held by a person's command, which no call proves wrong.
+    if text and cjson.decode(text).reason ~= 'adopting' then lifted = lifted + redis.call('HDEL', hold, scope) end
+  end
 end
 if lifted > 0 then redis.call('HSET', ended, 'account', at, 'project:' .. ARGV[3], at) end
 redis.call('HSET', ended, 'success', at)

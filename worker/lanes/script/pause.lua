@@ -2,7 +2,8 @@
 -- KEYS state, budget
 -- ARGV wait in ms from now or 0, limit or 0, how long a limit that was told is believed,
 --      why: "ahead" (pause only if this many calls a window of that many ms are not
---      spent yet), "429" (find the limit if it was not told) or "", calls, window in ms
+--      spent yet), "429" (find the limit if it was not told) or "", calls, window in ms,
+--      batch id and attempt of the call that taught it, or ""
 --#include time
 --#include limit
 local state, budget = KEYS[1], KEYS[2]
@@ -10,7 +11,7 @@ redis.call('HDEL', state, '') -- runs on a full Redis, see doc.go
 local limit, believed, why, calls, per = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 if why == 'ahead' and calls > 0 and redis.call('ZCOUNT', budget, ms(now - per), '+inf') >= calls then return '0' end
 
-local old = redis.call('HMGET', state, 'paused_until', 'limit', 'limit_until', 'limit_from', 'limit_step', 'limit_hold')
+local old = redis.call('HMGET', state, 'paused_until', 'limit', 'limit_until', 'limit_from', 'limit_step', 'limit_hold', 'limit_by')
 local was_paused = tonumber(old[1] or 0)
 
 -- succeeded counts the calls of the window that the API let in. `finish` marks the others.
@@ -29,6 +30,7 @@ end
 -- or little demand may have left the window almost empty. A window that a pause cut
 -- short costs a fifth at most.
 local function infer()
+  if ARGV[7] ~= '' and old[7] == ARGV[7] then return end -- sent again after a lost reply
   local fitted = succeeded()
   local limit = learned_limit(old[2], old[3], old[4], old[5], per)
   if limit == 0 or (calls > 0 and limit > calls) then limit = calls end
@@ -48,7 +50,7 @@ local function infer()
   local step = math.max(1, math.ceil(full / 4))
   local from = math.max(now + tonumber(ARGV[1]), was_paused) + hold * per
   redis.call('HSET', state, 'limit', ms(to), 'limit_until', ms(from + per * math.max(1, math.ceil((full - to) / step))),
-    'limit_from', ms(from), 'limit_step', ms(step), 'limit_hold', ms(hold))
+    'limit_from', ms(from), 'limit_step', ms(step), 'limit_hold', ms(hold), 'limit_by', ARGV[7])
 end
 
 if limit > 0 then
