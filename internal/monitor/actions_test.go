@@ -32,7 +32,7 @@ func TestActions(t *testing.T) {
 	s := newSite(t, nil).in()
 	s.hold(lanes.ScopeAccount, "unauthorized", "401")
 	s.hold(lanes.ScopeProject("prj"), "project_missing", "404")
-	require.NoError(t, s.lanes.PauseLimited(t.Context(), s.pace, 1e12, 0))
+	require.NoError(t, s.lanes.PauseLimited(t.Context(), s.pace, 1e12, 0, "01BATCH", 1))
 	for i := range 3 {
 		s.bury(fmt.Sprint("01A", i), "prj", "bad_request", "a")
 	}
