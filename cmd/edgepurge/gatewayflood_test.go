@@ -115,7 +115,9 @@ func TestGateway_Flood(t *testing.T) {
 	}
 	peak := peakKiB(t, pid)
 	t.Logf("%d presets flooded, at most %d MiB", len(flooded), peak>>10)
-	assert.Less(t, peak, 256<<10, "KiB")
+	if !underRace {
+		assert.Less(t, peak, 256<<10, "KiB")
+	}
 }
 
 func floodedGateway(t *testing.T, config string, flooded map[string]map[string]string) (url string, pid int) {

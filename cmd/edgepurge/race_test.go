@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// underRace tells that the race detector is on, which multiplies the memory of a process.
+const underRace = true
