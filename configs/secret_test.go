@@ -124,7 +124,7 @@ func TestReadBounded(t *testing.T) {
 	assert.ErrorIs(t, err, fs.ErrNotExist)
 }
 
-// A pipe that nobody writes to would keep the program from starting, and from
+// A pipe without a writer would keep the program from starting, and from
 // ending.
 func TestSecret_NoRegularFile(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/edgepurge/edgepurge/internal/redisacl"
+	"github.com/edgepurge/edgepurge/internal/redisaway"
 	"github.com/edgepurge/edgepurge/worker/lanes"
 )
 
@@ -120,7 +120,7 @@ func awaitRedis(ctx context.Context, rdb redis.UniversalClient, away func() bool
 		}
 		if why := awaitReason(err); !away() && (why != last || time.Since(told) >= time.Minute) {
 			last, told = why, time.Now()
-			log.Error().Err(plainNetError(err)).Msg(why)
+			log.Error().Err(redisaway.Plain(err)).Msg(why)
 		}
 		if !sleep(ctx, wait) {
 			return ctx.Err()
@@ -146,14 +146,6 @@ func tellMissingRights(ctx context.Context, rdb redis.UniversalClient, rights re
 	case len(missing) > 0:
 		log.Error().Strs("missing", missing).Msg("the Redis user lacks rights: grant them with ACL SETUSER (docs/redis.md)")
 	}
-}
-
-// plainNetError drops the wrapping that says nothing to an operator.
-func plainNetError(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op
-	}
-	return err
 }
 
 // sleep reports whether it slept to the end; false means that ctx ended.

@@ -52,7 +52,7 @@ func readInUse(ctx context.Context, rdb redis.UniversalClient) (redisInUse, erro
 	return u, nil
 }
 
-// refusal says why dev does not use the Redis; nil if nobody else does.
+// refusal says why dev does not use the Redis; nil if it is not in use.
 func (u redisInUse) refusal(url string) error {
 	var uses []string
 	if u.workers > 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 // A process sees that Redis is back long before the alert for one that is away, which
-// waits two minutes: an outage of a minute pages nobody.
+// waits two minutes: an outage of a minute pages no one.
 func TestLookAfter(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, fleetLook, lookAfter(0))

@@ -54,11 +54,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	withoutWaiting(f.handler(r)).ServeHTTP(w, r)
 }
 
+// handler returns what serves a path that is not a webhook's.
 func (f *front) handler(r *http.Request) http.Handler {
 	path := r.URL.Path
-	if strings.HasPrefix(path, webhook.Prefix) {
-		return f.hooks
-	}
 	switch path {
 	case "/metrics":
 		return readOnly(f.metrics)

@@ -40,7 +40,7 @@ mapped all the same, so a file of your own shows its tags.
 
 It exits with 0 if the purge would be stored, or if the delivery is none that you want:
 accept is false for it, or its environment is none of the source's. It exits with 1 if
-the delivery is not proved, too large or compressed otherwise than by gzip or deflate, if
+the delivery is not verified, too large or compressed otherwise than by gzip or deflate, if
 it cannot be mapped, in part or as a whole, and if the mapping names no item.`,
 		Example: `  edgepurge webhook test --source blog --file delivery.json
   edgepurge webhook test --source blog --file delivery.json \

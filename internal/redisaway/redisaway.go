@@ -61,10 +61,10 @@ func (w *Watch) note(err error, now time.Time) {
 	case !away:
 		w.away.Store(true)
 		w.since, w.told = now, now
-		w.log.Error().Err(plain(err)).Msg("Redis does not answer: waiting for it (is redis.url right?)")
+		w.log.Error().Err(Plain(err)).Msg("Redis does not answer: waiting for it (is redis.url right?)")
 	case now.Sub(w.told) >= again:
 		w.told = now
-		w.log.Error().Err(plain(err)).Dur("away_ms", now.Sub(w.since)).Msg("Redis still does not answer: waiting for it")
+		w.log.Error().Err(Plain(err)).Dur("away_ms", now.Sub(w.since)).Msg("Redis still does not answer: waiting for it")
 	}
 }
 
@@ -94,8 +94,8 @@ func Outage(err error) bool {
 	return network || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, io.EOF)
 }
 
-// plain drops the wrapping that says nothing to an operator.
-func plain(err error) error {
+// Plain returns an error without the wrapping that says nothing to an operator.
+func Plain(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op
 	}
